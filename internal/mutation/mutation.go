@@ -1,0 +1,21 @@
+// Package mutation lets a test build (-tags mutation) switch off one defence at
+// a time, so that a test can show that the attack it holds back then succeeds.
+// In every other build On is the constant false and nothing of this remains.
+package mutation
+
+// Point names one defence.
+type Point string
+
+// Every defence that a test build can switch off. A point is used in exactly
+// one place.
+const (
+	ProofNegative   Point = "proof-negative"    // the proof ignores what the collectors got
+	ProofPositive   Point = "proof-positive"    // the proof ignores whether the doors saw the nonce
+	GuestNetwork    Point = "guest-network"     // the gvisor guest gets the host's network
+	GuestSocket     Point = "guest-socket"      // one more socket is put among the doors
+	EgressAllowAll  Point = "egress-allow-all"  // the egress door allows every host
+	EgressAddresses Point = "egress-addresses"  // the egress door dials any resolved address
+	EgressKeepCreds Point = "egress-keep-creds" // the agent's own credentials pass
+	PatchAnyPath    Point = "patch-any-path"    // patches may name any path
+	OutputRaw       Point = "output-raw"        // the agent's output is passed on unchanged
+)

@@ -1,0 +1,134 @@
+// Package policy holds the resolved, immutable rules of one job and the
+// matching of a request against them. It knows nothing of files, YAML, sockets
+// or processes: manifest makes a Policy, the doors and the guest are given
+// parts of it, and it travels between them as JSON.
+package policy
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Policy is the one resolved set of rules of a job. It is never changed in
+// place: a new one with a higher Epoch replaces it whole.
+type Policy struct {
+	Epoch     uint64    `json:"epoch"`     // 1 at launch; grows by one with each swap
+	Bottle    string    `json:"bottle"`    // name of the bottle it was made from
+	Isolation Isolation `json:"isolation"` // weakest isolation that is acceptable
+	Image     Image     `json:"image"`
+	Env       []EnvVar  `json:"env,omitempty"` // sorted by name
+	Egress    Egress    `json:"egress"`
+	Limits    Limits    `json:"limits"`
+}
+
+// Isolation is how strongly a guest is separated from the host.
+type Isolation string
+
+// The kinds of isolation, strongest first.
+const (
+	IsolationVM        Isolation = "vm"        // hardware virtualisation
+	IsolationGVisor    Isolation = "gvisor"    // a kernel in user space
+	IsolationContainer Isolation = "container" // namespaces of the host's kernel
+)
+
+// Image says what the guest's file system is made from. The zero value means
+// the host's own tools, read-only.
+type Image struct {
+	Rootfs string `json:"rootfs,omitempty"` // absolute path of a root file system folder
+}
+
+// EnvVar is one variable of the guest's environment. Secret marks a value that
+// came from a reference: it enters the guest, but is printed nowhere.
+type EnvVar struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Secret bool   `json:"secret,omitempty"`
+}
+
+// Egress is what the egress door allows. The empty value allows nothing.
+type Egress struct {
+	Routes []Route `json:"routes,omitempty"`
+}
+
+// Route allows requests to one host and port.
+type Route struct {
+	// Host is canonical (see CanonicalHost): a name, an IP literal, or "*."
+	// and a name for one or more labels before it.
+	Host string `json:"host"`
+	Port uint16 `json:"port"` // never 0
+	// Matches are OR-ed; the fields within one are AND-ed, as in the Gateway
+	// API's HTTPRoute. None means GET and HEAD on any path.
+	Matches []Match `json:"matches,omitempty"`
+	Auth    *Auth   `json:"auth,omitempty"`
+	// Credentials lists the agent's own credential fields that may pass on
+	// this route, in lower case ("cookie", "authorization", "?key"); all
+	// others are dropped.
+	Credentials []string `json:"credentials,omitempty"`
+	// Addresses are the non-public destinations that the host may resolve to.
+	Addresses []netip.Prefix `json:"addresses,omitempty"`
+	// ConnectTo, "host:port", is dialled instead of Host:Port; the TLS name
+	// and the Host header stay. An IP literal needs to be in Addresses if it
+	// isn't public.
+	ConnectTo string `json:"connect_to,omitempty"`
+	// CAs is PEM that replaces the host's roots for this route.
+	CAs string `json:"cas,omitempty"`
+}
+
+// Match is one alternative of a route. A zero field matches everything.
+type Match struct {
+	Path    *PathMatch    `json:"path,omitempty"`
+	Methods []string      `json:"methods,omitempty"` // upper case
+	Headers []HeaderMatch `json:"headers,omitempty"`
+}
+
+// MatchType is how a value is compared.
+type MatchType string
+
+// The match types, named as in the Gateway API.
+const (
+	MatchExact  MatchType = "Exact"
+	MatchPrefix MatchType = "PathPrefix" // by whole path elements; paths only
+	MatchRegex  MatchType = "RegularExpression"
+)
+
+// PathMatch compares the canonical path, without the query.
+type PathMatch struct {
+	Type  MatchType `json:"type"`
+	Value string    `json:"value"` // a regular expression is RE2 and anchored at both ends
+}
+
+// HeaderMatch compares one request header. Name is lower case.
+type HeaderMatch struct {
+	Type  MatchType `json:"type"` // MatchExact or MatchRegex
+	Name  string    `json:"name"`
+	Value string    `json:"value"`
+}
+
+// Auth says which credential the door adds. The token itself never is part of
+// a policy: TokenName is the key under which the sidecar was given it.
+type Auth struct {
+	Scheme    string `json:"scheme"`           // "Bearer", "Basic", "token"; empty: the token alone
+	Header    string `json:"header,omitempty"` // default "authorization"
+	TokenName string `json:"token_name"`
+}
+
+// Limits bound a guest. Zero means the default that Defaults gives; there is
+// no "unlimited".
+type Limits struct {
+	MemoryBytes int64         `json:"memory_bytes"`
+	CPUs        int           `json:"cpus"` // whole processors
+	PIDs        int           `json:"pids"` // tasks of the agent's user
+	DiskBytes   int64         `json:"disk_bytes"`
+	Timeout     time.Duration `json:"timeout"` // of the agent's work, in nanoseconds in JSON
+	BestEffort  bool          `json:"best_effort,omitempty"`
+}
+
+// Limits that hold where the bottle names none: room for a compiler and a
+// package manager, and an hour of work.
+const (
+	DefaultMemoryBytes = 4 << 30
+	DefaultCPUs        = 2
+	DefaultPIDs        = 1024
+	DefaultDiskBytes   = 8 << 30
+	DefaultTimeout     = time.Hour
+)
