@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -24,8 +25,12 @@ func Main(args []string) int {
 		fmt.Fprintln(os.Stderr, "confine is started by bot-bottle itself")
 		return 2
 	}
-	unix.CloseOnExec(specFD) // they came inherited; the helper must not have them
-	unix.CloseOnExec(statusFD)
+	// What the caller's caller left open is not for the helper, and neither are
+	// our two pipes.
+	if err := unix.CloseRange(specFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		tell(status{Error: fmt.Sprintf("keeping inherited files back: %v", err)})
+		return 125
+	}
 	code, err := stage[args[0]]()
 	if err != nil {
 		tell(status{Error: err.Error()})
@@ -100,13 +105,12 @@ func recordOf(outer, inner int) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	r := Record{BootID: id, Outer: ProcessRef{PID: outer}, Inner: ProcessRef{PID: inner}}
-	for _, ref := range []*ProcessRef{&r.Outer, &r.Inner} {
-		if ref.Start, err = startTime(ref.PID); err != nil {
-			return Record{}, err
-		}
+	r := Record{BootID: id}
+	if r.Outer, err = RefOf(outer); err != nil {
+		return Record{}, err
 	}
-	return r, nil
+	r.Inner, err = RefOf(inner)
+	return r, err
 }
 
 func exitCode(err error) (int, error) {

@@ -201,10 +201,11 @@ func End(ctx context.Context, r Record) error {
 	return nil
 }
 
-// Alive tells whether ref is still the same running process.
+// Alive tells whether ref is still the same running process. One that has ended
+// and waits for its parent to notice runs nothing any more.
 func (ref ProcessRef) Alive() bool {
-	start, err := startTime(ref.PID)
-	return err == nil && start == ref.Start
+	state, start, err := readStat(ref.PID)
+	return err == nil && start == ref.Start && state != "Z" && state != "X"
 }
 
 func (ref ProcessRef) end(ctx context.Context) error {
@@ -254,17 +255,23 @@ func BootID() (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// startTime reads field 22 of /proc/PID/stat; the command's name before it is in
-// parentheses and may hold anything.
-func startTime(pid int) (uint64, error) {
+// RefOf gives the running process pid its start time.
+func RefOf(pid int) (ProcessRef, error) {
+	_, start, err := readStat(pid)
+	return ProcessRef{PID: pid, Start: start}, err
+}
+
+// readStat reads fields 3 and 22 of /proc/PID/stat (proc(5)); the command's name
+// before them is in parentheses and may hold anything.
+func readStat(pid int) (state string, start uint64, err error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
-	_, after, ok := strings.Cut(string(b[bytes.LastIndexByte(b, ')')+1:]), " ")
-	fields := strings.Fields(after)
-	if !ok || len(fields) < 20 {
-		return 0, fmt.Errorf("reading the start time of process %d: unexpected format", pid)
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) < 20 {
+		return "", 0, fmt.Errorf("reading the state of process %d: unexpected format", pid)
 	}
-	return strconv.ParseUint(fields[19], 10, 64)
+	start, err = strconv.ParseUint(fields[19], 10, 64)
+	return fields[0], start, err
 }

@@ -1,0 +1,46 @@
+# Two commands are for everybody: `make run` and `make test`. The rest is for
+# working on the code.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+# What links gVisor, or boots a guest and so needs a binary that does. Vetting or
+# race-testing these builds gVisor again, which takes over a minute.
+SLOW  := ./cmd/... ./e2e/... ./backends/gvisor/... ./backends/backendtest/...
+QUICK  = $(filter-out $(shell $(GO) list $(SLOW) 2>/dev/null),$(shell $(GO) list ./...))
+
+.PHONY: build run check test test-slow bench gate fuzz setup clean
+
+build: ## bin/bot-bottle, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/bot-bottle ./cmd/bot-bottle
+
+run: build ## the example: an agent that works in a proven sandbox and fails to get out
+	@sh examples/first-job/run.sh
+
+setup: ## install what the tests need (apt on Debian as root; else say what is missing)
+	@sh tools/setup.sh
+
+check: ## vet, staticcheck, race-enabled tests of all that doesn't link gVisor; no root, under a minute
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'error: not gofmt-ed'; exit 1; }
+	$(GO) vet $(QUICK)
+	$(GO) tool staticcheck $(QUICK)
+	$(GO) test -race $(QUICK)
+
+test: setup check test-slow ## everything that runs before a change lands
+
+test-slow: build
+	CGO_ENABLED=0 $(GO) test -timeout 20m $(SLOW)
+	CGO_ENABLED=0 $(GO) test -timeout 10m -tags mutation ./...  -run Mutation
+
+bench: build ## measure; docs/benchmarks.md says how to read it
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchtime 2s ./internal/doors/egress/
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -timeout 20m ./e2e/
+
+fuzz: ## a minute for each fuzz target
+	@sh tools/fuzz.sh 60s
+
+gate: test fuzz ## what takes longer; for nightly runs
+
+clean:
+	rm -rf bin

@@ -1,0 +1,159 @@
+package gvisor
+
+import (
+	"bufio"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/bot-bottle/action/internal/confine"
+	"github.com/bot-bottle/action/internal/policy"
+	"github.com/bot-bottle/action/internal/testenv"
+)
+
+// tree makes files below a new folder; a name that ends in "/" is a folder, "a ->
+// b" a link.
+func tree(t *testing.T, names ...string) string {
+	t.Helper()
+	root := testenv.ShortDir(t)
+	for _, name := range names {
+		name, link, isLink := strings.Cut(name, " -> ")
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		switch {
+		case isLink:
+			err = os.Symlink(link, path)
+		case strings.HasSuffix(name, "/"):
+			err = os.MkdirAll(path, 0o755)
+		default:
+			err = os.WriteFile(path, []byte("#!"), 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func targets(entries []confine.Entry, kind confine.EntryKind) string {
+	var list []string
+	for _, e := range entries {
+		if e.Kind == kind {
+			list = append(list, strings.TrimPrefix(e.Target, helperRootfs))
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+func TestHostToolsAreProgramsOnly(t *testing.T) {
+	root := tree(t, "usr/bin/sh", "usr/lib/x", "usr/local/bin/theirs", "usr/src/", "bin -> usr/bin", "lib64/ld.so", "etc/shadow", "etc/alternatives/awk", "home/me/.ssh/id", "root/", "var/lib/", "opt/tool/")
+	entries, err := hostTools(root, "127.0.0.16")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := targets(entries, confine.KindBind); got != "/usr/bin /usr/lib /lib64 /etc/alternatives" {
+		t.Errorf("binds %q", got)
+	}
+	if got := targets(entries, confine.KindSymlink); got != "/bin" {
+		t.Errorf("links %q", got)
+	}
+	if got := targets(entries, confine.KindFile); !strings.Contains(got, "/etc/passwd") || strings.Contains(got, "shadow") || strings.Contains(got, "resolv.conf") {
+		t.Errorf("files %q", got)
+	}
+}
+
+func TestHostToolsOnNixOSAreRefusedWithAHint(t *testing.T) {
+	_, err := hostTools(tree(t, "etc/NIXOS", "usr/bin/env"), "127.0.0.16")
+	if err == nil || len(hintsOf(err)) == 0 || !strings.Contains(err.Error(), "NixOS") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestImageIsRefusedWithItsReason(t *testing.T) {
+	withSocket := tree(t, "bin/sh", "run/x/")
+	l, err := net.Listen("unix", filepath.Join(withSocket, "run/x/docker.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for want, dir := range map[string]string{
+		"no such file or directory": filepath.Join(withSocket, "nowhere"),
+		"not a folder":              filepath.Join(withSocket, "bin/sh"),
+		`no "/bin"`:                 tree(t, "etc/passwd"),
+		`no "/usr/bin/sh"`:          tree(t, "bin -> usr/bin", "usr/bin/"),
+		"too many links":            tree(t, "bin/sh -> sh"),
+		"is not a program":          tree(t, "bin/sh/"),
+		"is one":                    withSocket,
+	} {
+		_, err := rootfsEntries(dir, "127.0.0.16")
+		if err == nil || !strings.Contains(err.Error(), want) || len(hintsOf(err)) == 0 {
+			t.Errorf("wanted %q with a hint, got %v", want, err)
+		}
+	}
+}
+
+func TestShellIsFoundThroughAbsoluteLinksOfTheImage(t *testing.T) {
+	root := tree(t, "usr/bin/dash", "usr/bin/sh -> /bin/dash", "bin -> /usr/bin")
+	if err := hasShell(root); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestImageKeepsItsUsersButNotOurs(t *testing.T) {
+	got := otherUsers("root:x:0:0::/root:/bin/bash\nbin:x:1:1::/:/bin/false\nagent:x:7:7::/:/bin/sh\nubuntu:x:1000:1000::/home/ubuntu:/bin/bash\nbroken\n")
+	if got != "bin:x:1:1::/:/bin/false\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestListeningSocketBelowAShareIsFound(t *testing.T) {
+	table := "Num       RefCount Protocol Flags    Type St Inode Path\n" +
+		"0000000000000000: 00000002 00000000 00010000 0001 01 12 /run/dbus/socket\n" +
+		"0000000000000000: 00000002 00000000 00010000 0001 01 13 /usr/lib/evil/s\n" +
+		"0000000000000000: 00000003 00000000 00000000 0001 03 14\n"
+	got := boundSockets(bufio.NewScanner(strings.NewReader(table)), []string{"/usr/bin", "/usr/lib"})
+	if len(got) != 1 || got[0] != "/usr/lib/evil/s" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestNamespaceRemedyNamesWhatStandsInTheWay(t *testing.T) {
+	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	for want, host := range map[string]fstest.MapFS{
+		"max_user_namespaces":       {"proc/sys/user/max_user_namespaces": file("0\n")},
+		"unprivileged_userns_clone": {"proc/sys/kernel/unprivileged_userns_clone": file("0\n")},
+		"AppArmor":                  {"proc/sys/kernel/apparmor_restrict_unprivileged_userns": file("1\n")},
+		"this is a container":       {".dockerenv": file("")},
+		"see what forbids it":       {"proc/sys/user/max_user_namespaces": file("1000\n")},
+	} {
+		if got := namespaceRemedy(host, 1000); !strings.Contains(got, want) {
+			t.Errorf("wanted %q, got %q", want, got)
+		}
+	}
+	t.Setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+	if got := namespaceRemedy(fstest.MapFS{}, 1000); !strings.Contains(got, "pod") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestProcessorListIsRead(t *testing.T) {
+	if got := cpuList("0-2,5\n"); len(got) != 4 || got[3] != 5 {
+		t.Errorf("got %v", got)
+	}
+	if got := processors(1, 17); len(allowedProcessors()) > 1 && len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestVirtualMachineIsNotPretended(t *testing.T) {
+	if f := checkIsolation(policy.IsolationVM); f.Status != "fail" || f.Remedy == "" {
+		t.Errorf("got %+v", f)
+	}
+}

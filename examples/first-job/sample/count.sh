@@ -1,0 +1,3 @@
+#!/bin/sh
+# Counts the words of the README.
+wc -w < README.md
