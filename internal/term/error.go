@@ -71,13 +71,14 @@ func StageOf(err error, fallback Stage) Stage {
 func Explain(err error) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n       "))
-	for _, hint := range hints(err) {
+	for _, hint := range Hints(err) {
 		fmt.Fprintf(&b, "hint: %s\n", hint)
 	}
 	return b.String()
 }
 
-func hints(err error) []string {
+// Hints gives all hints in err's chain, outermost first.
+func Hints(err error) []string {
 	var all []string
 	for err != nil {
 		if e, ok := err.(*Error); ok {
@@ -85,7 +86,7 @@ func hints(err error) []string {
 		}
 		if many, ok := err.(interface{ Unwrap() []error }); ok {
 			for _, one := range many.Unwrap() {
-				all = append(all, hints(one)...)
+				all = append(all, Hints(one)...)
 			}
 			return all
 		}
