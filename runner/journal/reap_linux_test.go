@@ -1,0 +1,173 @@
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/bot-bottle/action/internal/term"
+)
+
+func TestReapLeavesNothingOfAKilledRun(t *testing.T) {
+	w := newWorld(t)
+	p := start(t, w.command("live"))
+	id := p.line(t)
+	p.kill(t)
+	if got := w.there(t); len(got) != 2 {
+		t.Fatalf("the run left %v, want two folders", got)
+	}
+	report := w.reap(t)
+	if !slices.Equal(report.Reaped, []string{id}) || len(report.Live)+len(report.Remainders) > 0 {
+		t.Errorf("report %+v", report)
+	}
+	w.nothingLeft(t)
+}
+
+func TestReapUndoesWhatWasKilledHalfWay(t *testing.T) {
+	w := newWorld(t)
+	p := start(t, w.command("half"))
+	p.line(t)
+	p.kill(t)
+	w.reap(t)
+	w.nothingLeft(t)
+}
+
+func TestReapFinishesWhatAKilledReapBegan(t *testing.T) {
+	w := newWorld(t)
+	p := start(t, w.command("live"))
+	p.line(t)
+	p.kill(t)
+	reaper := start(t, w.command("half-reap"))
+	reaper.line(t)
+	if report := w.reap(t); len(report.Live) != 1 || len(report.Reaped) > 0 {
+		t.Errorf("beside another reap of that run: %+v", report)
+	}
+	reaper.kill(t)
+	w.reap(t)
+	w.nothingLeft(t)
+}
+
+func TestReapNeverTouchesALiveRun(t *testing.T) {
+	w := newWorld(t)
+	live := start(t, w.command("live"))
+	id := live.line(t)
+	dead := start(t, w.command("live"))
+	dead.line(t)
+	dead.kill(t)
+	report := w.reap(t)
+	if !slices.Equal(report.Live, []string{id}) || len(report.Reaped) != 1 {
+		t.Errorf("report %+v", report)
+	}
+	if got := w.there(t); len(got) != 2 || !strings.HasPrefix(got[0], id) || !strings.HasPrefix(got[1], id) {
+		t.Errorf("of the live run there is %v", got)
+	}
+	live.kill(t)
+	w.reap(t)
+	w.nothingLeft(t)
+}
+
+func TestReapFromAnotherPIDNamespace(t *testing.T) {
+	w := newWorld(t)
+	live := start(t, w.command("live"))
+	id := live.line(t)
+	cmd := w.command("reap")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
+	}
+	var report Report
+	must(t, json.Unmarshal([]byte(start(t, cmd).line(t)), &report))
+	if !slices.Equal(report.Live, []string{id}) || len(w.there(t)) != 2 {
+		t.Errorf("report %+v, there is %v", report, w.there(t))
+	}
+}
+
+func TestReapsSideBySideUndoEverythingOnce(t *testing.T) {
+	const dead, reaps = 12, 4
+	w := newWorld(t)
+	live := start(t, w.command("live"))
+	id := live.line(t)
+	for range dead {
+		p := start(t, w.command("live"))
+		p.line(t)
+		p.kill(t)
+	}
+	var wg sync.WaitGroup
+	for range reaps {
+		p := start(t, w.command("reap"))
+		wg.Go(func() {
+			if _, err := p.said.ReadString('\n'); err != nil {
+				t.Errorf("reap: %v: %s", err, p.log)
+			}
+		})
+	}
+	wg.Wait()
+	text, err := os.ReadFile(w.undone())
+	must(t, err)
+	undone := strings.Fields(string(text))
+	if slices.Sort(undone); len(undone) != 2*dead || len(slices.Compact(undone)) != 2*dead {
+		t.Errorf("%d effects undone, %d different ones; want %d", len(undone), len(slices.Compact(undone)), 2*dead)
+	}
+	for _, name := range w.there(t) {
+		if !strings.HasPrefix(name, id) {
+			t.Errorf("%s is left", name)
+		}
+	}
+	live.kill(t)
+	w.reap(t)
+	w.nothingLeft(t)
+}
+
+func TestReapTellsWhatIsLeftAndKeepsIt(t *testing.T) {
+	w := newWorld(t)
+	p := start(t, w.command("live"))
+	id := p.line(t)
+	p.kill(t)
+	l, err := w.open(t.Context())
+	must(t, err)
+	defer l.Close()
+	registry := w.registry(l)
+	registry["folder"] = UndoFunc(func(context.Context, int, json.RawMessage) error { return errors.New("busy") })
+	report, err := Reap(t.Context(), l, registry)
+	must(t, err)
+	if len(report.Reaped) > 0 || len(report.Remainders) != 1 {
+		t.Fatalf("report %+v", report)
+	}
+	if m := report.Remainders[0]; m.Run != id || m.Kind != "folder" || term.StageOf(m.Err, "") != term.StageSettle {
+		t.Errorf("remainder %+v", m)
+	}
+	w.reap(t) // busy no more
+	w.nothingLeft(t)
+}
+
+func TestReapHeedsItsContextBetweenRuns(t *testing.T) {
+	w := newWorld(t)
+	for range 2 {
+		p := start(t, w.command("live"))
+		p.line(t)
+		p.kill(t)
+	}
+	l, err := w.open(t.Context())
+	must(t, err)
+	defer l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	registry := w.registry(l)
+	registry["guest"] = UndoFunc(func(inner context.Context, version int, args json.RawMessage) error {
+		cancel()
+		return w.Undo(inner, version, args)
+	})
+	report, err := Reap(ctx, l, registry)
+	if !errors.Is(err, context.Canceled) || len(report.Reaped) != 1 {
+		t.Errorf("report %+v, %v; want one run reaped", report, err)
+	}
+	w.reap(t)
+	w.nothingLeft(t)
+}
