@@ -10,6 +10,7 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/bot-bottle/action/internal/guest/probe"
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/preflight"
 )
@@ -88,6 +89,8 @@ type Guest interface {
 	Done() <-chan struct{}
 	// Err tells, after Done, why; nil where it ended by itself.
 	Err() error
+	// Errnos says with which errors what is not there fails in this guest.
+	Errnos() probe.Errnos
 	// Held says for each limit how it is held ("memory": "watched every 20ms").
 	Held() map[string]string
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bot-bottle/action/backends"
 	"github.com/bot-bottle/action/internal/confine"
+	"github.com/bot-bottle/action/internal/guest/probe"
 )
 
 // recordFile, in the run's folder, holds the guest's processes (confine.Record).
@@ -122,6 +123,20 @@ func (g *guest) explain(err error) error {
 	return err
 }
 
+// Errnos is what was seen in a guest without a network: its own loopback answers
+// that nobody listens, and there is no route to anything else.
+func (g *guest) Errnos() probe.Errnos {
+	return probe.Errnos{
+		"tcp":   {"ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH"},
+		"udp":   {"ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH"},
+		"unix":  {"ENOENT", "ECONNREFUSED"},
+		"file":  {"ENOENT", "EACCES"},
+		"name":  {"no such name or resolver"},
+		"vsock": {"EAFNOSUPPORT", "ENODEV", "ESOCKTNOSUPPORT"},
+		"raw":   {"EPERM", "EACCES"},
+	}
+}
+
 // Held says how each limit is held.
 func (g *guest) Held() map[string]string {
 	return map[string]string{
@@ -144,7 +159,7 @@ func (g *guest) Wanted() backends.Given {
 			{Name: sandbox, UserID: uid, NoNewPrivs: true, Seccomp: true},
 		},
 		Interfaces: []string{"lo"},
-		Sockets:    []string{backends.ControlSocket, backends.EgressSocket, backends.GitGateSocket, backends.SuperviseSocket},
+		Sockets:    []string{backends.EgressSocket, backends.GitGateSocket, backends.SuperviseSocket},
 		Shares:     wantedShares(g.layout),
 	}
 	return w

@@ -94,14 +94,17 @@ func ShortDir(t testing.TB) string {
 }
 
 // AsUser makes cmd run as an ordinary user where the test itself runs as root.
-func AsUser(cmd *exec.Cmd) *exec.Cmd {
+func AsUser(cmd *exec.Cmd) *exec.Cmd { return As(UnprivilegedID, cmd) }
+
+// As makes cmd run as the user and group id where the test itself runs as root.
+func As(id int, cmd *exec.Cmd) *exec.Cmd {
 	if os.Getuid() != 0 {
 		return cmd
 	}
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: UnprivilegedID, Gid: UnprivilegedID}
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}
 	return cmd
 }
 

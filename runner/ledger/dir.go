@@ -62,7 +62,7 @@ func explicitDir(dir string, runner bool) (string, error) {
 	return filepath.Clean(dir), nil
 }
 
-// underRunner tells whether a forge's runner started us (contracts/forges.md:
+// underRunner tells whether a forge's runner started us (forges' runners:
 // each of them sets its own variable for every step).
 func underRunner(getenv func(string) string) bool {
 	for _, name := range []string{"GITHUB_ACTIONS", "GITEA_ACTIONS", "FORGEJO_ACTIONS"} {

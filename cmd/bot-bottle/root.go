@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/bot-bottle/action/internal/neutralize"
+	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/runner"
+	"github.com/spf13/cobra"
+)
+
+// exitError ends the command with a code of its own.
+type exitError struct {
+	code runner.ExitCode
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// execute parses the command line, runs the verb and gives the exit code.
+func execute(args []string) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return int(runner.ExitOK)
+	}
+	var exit *exitError
+	if !errors.As(err, &exit) {
+		exit = &exitError{code: usageUnlessKnown(err), err: err}
+	}
+	// What a guest chose can be part of an error.
+	out := neutralize.NewWriter(os.Stderr, neutralize.Options{})
+	defer out.Close()
+	fmt.Fprint(out, term.Explain(err))
+	return int(exit.code)
+}
+
+// usageUnlessKnown takes an error that says nothing of its origin, which is the
+// flag parser's, for one of usage.
+func usageUnlessKnown(err error) runner.ExitCode {
+	code := runner.CodeOf(err)
+	if code == runner.ExitBroken && term.StageOf(err, "") == "" {
+		return runner.ExitUsage
+	}
+	return code
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "bot-bottle",
+		Short: "Run a coding agent in a bottle",
+		Long: `Run a coding agent in a bottle: a sandbox whose confinement is proven before the
+agent starts, and out of which nothing gets but through guarded doors.
+
+Exit codes: 0 done; 1 the agent failed, or its changes were refused; 2 wrong
+usage, input or manifest; 3 this host can't; 4 confinement could not be proven,
+no agent code ran; 5 an attack of the suite succeeded; 6 posting failed; 7
+clean-up left something that 'bot-bottle reap' will try again; 8 the bottle or a
+door broke; 124 time limit; 130 interrupted; 143 terminated.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return term.Errorf(term.StageUsage, "", "%w", err).WithHint("%s --help shows the flags", cmd.CommandPath())
+	})
+	root.AddCommand(runCommand(), applyCommand(), lsCommand(), inspectCommand(), reapCommand(), versionCommand())
+	return root
+}

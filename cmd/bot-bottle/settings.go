@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/bot-bottle/action/internal/term"
+	"github.com/caarlos0/env/v11"
+)
+
+// settings are what the environment can say; a flag of the same name wins. Where
+// bottles come from is not among them: under a runner the environment is the
+// job's, and the job does not choose its own policy.
+type settings struct {
+	State    string `env:"STATE"`
+	Backend  string `env:"BACKEND" envDefault:"auto"`
+	LogLevel string `env:"LOG_LEVEL" envDefault:"warn"`
+}
+
+const envPrefix = "BOT_BOTTLE_"
+
+func readSettings() (settings, error) {
+	s, err := env.ParseAsWithOptions[settings](env.Options{Prefix: envPrefix})
+	if err != nil {
+		return s, term.Errorf(term.StageUsage, "environment", "reading %s*: %w", envPrefix, err)
+	}
+	if s.State != "" && !filepath.IsAbs(s.State) {
+		return s, term.Errorf(term.StageUsage, envPrefix+"STATE", "reading the state folder: %q is not absolute", s.State)
+	}
+	return s, nil
+}
+
+// ownFolders are where a user's own bottles or agents are looked for.
+func ownFolders(kind string) []string {
+	dirs := []string{filepath.Join("/etc/bot-bottle", kind)}
+	if home, err := os.UserHomeDir(); err == nil {
+		dirs = append([]string{filepath.Join(home, ".bot-bottle", kind)}, dirs...)
+	}
+	return dirs
+}
+
+// executable gives our own binary by its real path, which can be bound into a
+// guest.
+func executable() (string, error) {
+	path, err := os.Executable()
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("finding our own binary: %w", err)
+	}
+	return path, nil
+}

@@ -1,0 +1,40 @@
+package runner
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/preflight"
+)
+
+func unknownBackend(name string, known []backends.Backend) error {
+	names := []string{Auto}
+	for _, b := range known {
+		names = append(names, b.Name())
+	}
+	return term.Errorf(term.StageUsage, "--backend", "choosing a backend: this build has none called %q", name).
+		WithHint("known are: %s", strings.Join(names, ", "))
+}
+
+// noBackend says of each backend why not, with the remedies as hints.
+func noBackend(rejected map[string][]preflight.Finding) error {
+	var why []string
+	var remedies []string
+	for _, name := range slices.Sorted(maps.Keys(rejected)) {
+		for _, f := range rejected[name] {
+			why = append(why, fmt.Sprintf("%s: %s: %s", name, f.Subject, f.Found))
+			if f.Remedy != "" && !slices.Contains(remedies, f.Remedy) {
+				remedies = append(remedies, f.Remedy)
+			}
+		}
+	}
+	err := term.Errorf(term.StagePreflight, "", "choosing a backend: this host can't run this bottle\n%s", strings.Join(why, "\n"))
+	for _, r := range remedies {
+		err.WithHint("%s", r)
+	}
+	return err
+}

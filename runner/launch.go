@@ -1,0 +1,328 @@
+package runner
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+
+	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/internal/confine"
+	"github.com/bot-bottle/action/internal/doors"
+	"github.com/bot-bottle/action/internal/doors/decision"
+	"github.com/bot-bottle/action/internal/guest"
+	"github.com/bot-bottle/action/internal/guest/control"
+	"github.com/bot-bottle/action/internal/mutation"
+	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/runner/journal"
+)
+
+// User ids on the host that belong to nobody: above those that systemd gives to
+// containers (up to 1879048191, systemd's UIDS-GIDS document) and below 2^31,
+// which some file systems can't store. Each bottle has two of its own, by its
+// alias.
+const (
+	guestUsers   = 1_900_000_000
+	sidecarUsers = 1_920_000_000
+)
+
+// offset gives the alias's place among those of 127.0.0.0/8.
+func offset(alias netip.Addr) int {
+	a := alias.As4()
+	return int(a[1])<<16 | int(a[2])<<8 | int(a[3])
+}
+
+func guestUser(alias netip.Addr) int   { return userFor(guestUsers, alias) }
+func sidecarUser(alias netip.Addr) int { return userFor(sidecarUsers, alias) }
+
+// userFor gives the id to run as: an own one when we are root, else ours.
+func userFor(base int, alias netip.Addr) int {
+	if uid := os.Getuid(); uid != 0 {
+		return uid
+	}
+	return base + offset(alias)
+}
+
+// bootTimeout bounds the time from starting the guest to its call on control.
+const bootTimeout = 30 * time.Second
+
+// Started is a guest that has been started and has shown nothing yet. Only its
+// Prove leads on.
+type Started struct {
+	*run
+}
+
+// launch takes r from nothing to a started guest whose policy was read back.
+func (r *run) launch(ctx context.Context) (*Started, error) {
+	for _, step := range []func(context.Context) error{r.leaseAlias, r.makeFolders, r.startSidecar, r.startGuest, r.verifyGiven} {
+		if err := step(ctx); err != nil {
+			return nil, inStage(term.StageLaunch, err)
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause // a step that doesn't wait may not have noticed
+		}
+	}
+	return &Started{r}, nil
+}
+
+func (r *run) leaseAlias(ctx context.Context) error {
+	return r.journal.Effect(ctx, kindAlias, runArgs{r.id}, journal.Local, func(ctx context.Context) (err error) {
+		r.alias, err = r.deps.Ledger.LeaseAlias(ctx, r.id)
+		return err
+	})
+}
+
+// makeFolders makes the run's folder with the doors, and the disk's.
+func (r *run) makeFolders(ctx context.Context) error {
+	err := r.journal.Effect(ctx, kindRunFolder, runArgs{r.id}, journal.Local, func(context.Context) error {
+		if err := os.Mkdir(r.deps.Places.runFolder(r.id), 0o700); err != nil {
+			return err
+		}
+		return os.Mkdir(r.deps.Places.doors(r.id), 0o700)
+	})
+	if err != nil {
+		return err
+	}
+	return r.journal.Effect(ctx, kindDisk, runArgs{r.id}, journal.Local, func(context.Context) error {
+		return os.Mkdir(r.deps.Places.disk(r.id), 0o700)
+	})
+}
+
+// doorSockets names the socket of each door.
+var doorSockets = map[decision.Door]string{
+	decision.Egress:    backends.EgressSocket,
+	decision.GitGate:   backends.GitGateSocket,
+	decision.Supervise: backends.SuperviseSocket,
+}
+
+// doorPorts are the doors' ports on the alias.
+var doorPorts = map[decision.Door]uint16{
+	decision.Egress:    decision.EgressPort,
+	decision.GitGate:   decision.GitGatePort,
+	decision.Supervise: decision.SupervisePort,
+}
+
+// listen binds a socket among the doors. The folder above is closed to all
+// others, so that the socket's own mode is the second line.
+func (r *run) listen(name string) (*net.UnixListener, error) {
+	path := filepath.Join(r.deps.Places.doors(r.id), name)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("binding %q: %w", path, err)
+	}
+	l.SetUnlinkOnClose(false) // the run's folder goes as a whole
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("closing %q to others: %w", path, err)
+	}
+	return l, nil
+}
+
+// startSidecar binds the doors, hands them to the sidecar and gives it the policy
+// and the tokens.
+func (r *run) startSidecar(ctx context.Context) error {
+	listeners := map[decision.Door]*net.UnixListener{}
+	defer func() {
+		for _, l := range listeners {
+			l.Close() // the sidecar has its own copy
+		}
+	}()
+	for door, name := range doorSockets {
+		l, err := r.listen(name)
+		if err != nil {
+			return err
+		}
+		listeners[door] = l
+	}
+	if mutation.On(mutation.GuestSocket) {
+		if _, err := r.listen("another.sock"); err != nil {
+			return err
+		}
+	}
+	decisions, err := os.OpenFile(filepath.Join(r.reportDir, decisionsFile), os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the decision log: %w", err)
+	}
+	defer decisions.Close()
+	err = r.journal.Effect(ctx, kindSidecar, runArgs{r.id}, journal.Local, func(ctx context.Context) (err error) {
+		r.sidecar, err = doors.Start(ctx, doors.StartOptions{
+			Executable: "/proc/self/exe",
+			Listeners:  listeners,
+			Decisions:  decisions,
+			UID:        sidecarUser(r.alias),
+			GID:        sidecarUser(r.alias),
+			Stderr:     r.deps.Log,
+		})
+		if err != nil {
+			return err
+		}
+		return r.recordSidecar()
+	})
+	if err != nil {
+		return err
+	}
+	return r.configureSidecar(ctx)
+}
+
+func (r *run) recordSidecar() error {
+	boot, err := confine.BootID()
+	if err != nil {
+		return err
+	}
+	ref, err := confine.RefOf(r.sidecar.PID())
+	if err != nil {
+		return fmt.Errorf("recording the sidecar's process: %w", err)
+	}
+	data, err := json.Marshal(confine.Record{BootID: boot, Outer: ref})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(r.deps.Places.runFolder(r.id), sidecarRecord), data, 0o600)
+}
+
+// nonceBytes is enough that no guest can guess it.
+const nonceBytes = 16
+
+func newNonce() string {
+	b := make([]byte, nonceBytes)
+	rand.Read(b) // never fails (crypto/rand)
+	return hex.EncodeToString(b)
+}
+
+func (r *run) configureSidecar(ctx context.Context) error {
+	r.nonce = newNonce()
+	ready, err := r.sidecar.Configure(ctx, doors.Config{
+		Policy: r.plan.Policy,
+		Tokens: r.plan.Secrets,
+		Nonce:  r.nonce,
+		Peers:  []int{guestUser(r.alias)},
+	})
+	if err != nil {
+		return fmt.Errorf("configuring the sidecar: %w", err)
+	}
+	r.ready = ready
+	return nil
+}
+
+// startGuest boots the guest and waits for its call on control.
+func (r *run) startGuest(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, bootTimeout, fmt.Errorf("the guest has not called within %v", bootTimeout))
+	defer cancel()
+	listener, err := r.listen(backends.ControlSocket)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	spec, err := r.guestSpec()
+	if err != nil {
+		return err
+	}
+	handle, err := r.backend.Handle(spec)
+	if err != nil {
+		return err
+	}
+	err = r.journal.Effect(ctx, kindGuest, handle, journal.Local, func(ctx context.Context) (err error) {
+		if err := r.backend.Create(ctx, spec, handle); err != nil {
+			return err
+		}
+		r.guest, err = r.backend.Start(ctx, spec, handle)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return r.connect(ctx, listener)
+}
+
+// guestSpec is the plan's guest with what only the launch knows.
+func (r *run) guestSpec() (backends.Spec, error) {
+	spec := r.plan.spec(r.deps, r.id, r.alias)
+	trust, err := guest.TrustStore([]byte(r.ready.CAPEM))
+	if err != nil {
+		return spec, fmt.Errorf("making the trust store for Java: %w", err)
+	}
+	spec.Files = map[string][]byte{caFile: []byte(r.ready.CAPEM), trustFile: trust}
+	return spec, nil
+}
+
+// Files below backends.GuestEtc.
+const (
+	caFile    = "ca.pem"
+	trustFile = "ca.p12"
+)
+
+// connect takes the guest's one call on control. A guest that dies before it
+// calls ends the wait.
+func (r *run) connect(ctx context.Context, listener *net.UnixListener) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-r.guest.Done():
+			cancel(fmt.Errorf("the guest ended before it called: %w", orUnknown(r.guest.Err())))
+		case <-ctx.Done():
+		}
+	}()
+	conn, err := control.Accept(ctx, listener, func(_, uid int) error {
+		if want := guestUser(r.alias); uid != want {
+			return fmt.Errorf("user %d called instead of %d", uid, want)
+		}
+		return nil
+	})
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return fmt.Errorf("waiting for the guest's call: %w", err)
+	}
+	r.control = conn
+	return r.control.Setup(ctx, r.setup())
+}
+
+// setup is what process 1 of the guest brings up.
+func (r *run) setup() guest.Setup {
+	s := guest.Setup{
+		Alias: r.alias.String(),
+		Tasks: r.plan.Policy.Limits.WithDefaults().PIDs,
+		Owned: []guest.Owned{
+			{Path: backends.GuestHome, UID: backends.AgentID, GID: backends.AgentID},
+			{Path: backends.GuestWorkspace, UID: backends.AgentID, GID: backends.AgentID},
+		},
+	}
+	for door, port := range doorPorts {
+		s.Forwards = append(s.Forwards, guest.Forward{Port: port, Socket: path.Join(backends.GuestDoors, doorSockets[door])})
+	}
+	return s
+}
+
+func orUnknown(err error) error {
+	if err == nil {
+		return fmt.Errorf("without a reason")
+	}
+	return err
+}
+
+// verifyGiven compares what the running guest has with what it was to be given.
+func (r *run) verifyGiven(ctx context.Context) error {
+	given, err := r.guest.Given(ctx)
+	if err != nil {
+		return fmt.Errorf("reading what the guest was given: %w", err)
+	}
+	r.given = given
+	return backends.Verify(r.guest.Wanted(), given)
+}
+
+// inStage gives err the stage where it has none of its own.
+func inStage(stage term.Stage, err error) error {
+	if err == nil || term.StageOf(err, "") != "" {
+		return err
+	}
+	return &term.Error{Stage: stage, Err: err}
+}

@@ -1,0 +1,283 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"net/netip"
+
+	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/internal/doors"
+	"github.com/bot-bottle/action/internal/guest/control"
+	"github.com/bot-bottle/action/internal/report"
+	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/internal/workspace"
+	"github.com/bot-bottle/action/runner/journal"
+	"github.com/bot-bottle/action/runner/ledger"
+)
+
+// PatchName is the file with the changes, in their canonical form, in a report
+// folder.
+const PatchName = "changes.patch"
+
+// Files in a report folder, besides those of package report.
+const (
+	decisionsFile = "decisions.jsonl"
+	agentLogFile  = "agent.log"
+	patchFile     = PatchName
+)
+
+// run is one job from its beginning in the ledger to its end.
+type run struct {
+	plan Plan
+	deps Deps
+
+	id      string
+	name    string
+	started time.Time
+	journal *journal.Journal
+	chosen
+
+	reportDir string
+	report    report.Report
+
+	alias   netip.Addr
+	nonce   string
+	base    workspace.Base
+	sidecar *doors.Sidecar
+	ready   doors.Ready
+	guest   backends.Guest
+	given   backends.Given
+	control *control.Conn
+}
+
+// Result is how a job ended.
+type Result struct {
+	Report report.Report
+	Code   ExitCode
+	Err    error // what the code was taken from; nil for ExitOK
+}
+
+// Run does the whole job. It returns when everything of it has been undone, or
+// is in the ledger for Reap. Ending ctx ends the job early; its cause says why
+// (SignalError, TimeLimitError, ErrStarterGone).
+func Run(ctx context.Context, plan Plan, deps Deps) Result {
+	r := &run{plan: plan, deps: deps, started: time.Now()}
+	err := r.begin(ctx)
+	if err != nil {
+		return r.early(err)
+	}
+	return r.whole(ctx)
+}
+
+// early is the result of a job that had no effect yet.
+func (r *run) early(err error) Result {
+	code := CodeOf(err)
+	r.report.Started, r.report.Finished = r.started, time.Now()
+	r.report.Bottle = r.plan.Bottle
+	r.report.Outcome = outcomeOf(code, err)
+	return Result{Report: r.report, Code: code, Err: err}
+}
+
+func outcomeOf(code ExitCode, err error) report.Outcome {
+	o := report.Outcome{Verdict: report.VerdictOf(int(code)), ExitCode: int(code)}
+	if err != nil {
+		o.Stage, o.Reason, o.Hints = string(term.StageOf(err, term.StageWork)), err.Error(), term.Hints(err)
+	}
+	return o
+}
+
+// begin chooses a backend, sweeps what dead runs left, and enters the job into
+// the ledger.
+func (r *run) begin(ctx context.Context) (err error) {
+	err = r.stage(ctx, "preflight", func() (err error) {
+		if err = r.deps.Places.ensure(); err == nil {
+			r.chosen, err = choose(ctx, r.plan, r.deps)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := Reap(ctx, r.deps); err != nil {
+		r.deps.Log.Warn().Err(err).Msg("reaping dead runs")
+	}
+	return r.enter(ctx)
+}
+
+// enter gives the job its id, its lock and its report folder.
+func (r *run) enter(ctx context.Context) error {
+	begun, lock, err := r.deps.Ledger.Begin(ctx, ledger.NewRun{
+		Name: r.plan.Name, Bottle: r.plan.Bottle, Agent: r.plan.Agent,
+		Backend: r.backend.Name(), Isolation: string(r.backend.Isolation()), Workspace: r.plan.workspaceDir(),
+	})
+	if err != nil {
+		return err
+	}
+	r.id, r.name = begun.ID, begun.Name
+	r.journal = journal.New(r.deps.Ledger, lock, r.deps.registry())
+	r.reportDir = r.plan.ReportDir
+	if r.reportDir == "" {
+		r.reportDir = r.deps.Places.Report(r.id)
+	}
+	if err := makeReportDir(r.reportDir); err != nil {
+		return errors.Join(err, r.journal.Close(ctx))
+	}
+	return nil
+}
+
+// makeReportDir makes the folder, which must be new or empty: a report is not
+// mixed with another.
+func makeReportDir(dir string) error {
+	err := os.MkdirAll(filepath.Dir(dir), 0o700)
+	if err == nil {
+		err = os.Mkdir(dir, 0o700)
+	}
+	if errors.Is(err, os.ErrExist) {
+		var entries []os.DirEntry
+		if entries, err = os.ReadDir(dir); err == nil && len(entries) > 0 {
+			err = errors.New("it is not empty")
+		}
+	}
+	if err != nil {
+		return term.Errorf(term.StagePreflight, dir, "making the report folder: %w", err).
+			WithHint("name a folder that does not exist yet, where you may write, with --report-dir")
+	}
+	return nil
+}
+
+// whole is the way of a job that is in the ledger.
+func (r *run) whole(ctx context.Context) Result {
+	var errs []error
+	collected, err := r.inGuest(ctx)
+	errs = append(errs, err)
+	// From here on nothing ends early: what was done has to be undone.
+	ctx = context.WithoutCancel(ctx)
+	if err = r.stage(ctx, "settle", func() error { return r.settleGuest(ctx) }); err == nil { // else something of the guest's may still run; settleRest tries again and tells
+		errs = append(errs, r.collect(collected))
+	}
+	errs = append(errs, r.settleRest(ctx))
+	return r.finish(ctx, errs)
+}
+
+// gathered is what the guest handed over: its word, not looked at yet.
+type gathered struct {
+	patch string // path of the file that holds it; empty: none
+	agent *report.Agent
+}
+
+// inGuest is launch, prove and work.
+func (r *run) inGuest(ctx context.Context) (g gathered, err error) {
+	var started *Started
+	err = r.stage(ctx, "launch", func() (err error) { started, err = r.launch(ctx); return err })
+	if err != nil {
+		return g, err
+	}
+	var proven *Proven
+	err = r.stage(ctx, "prove", func() (err error) { proven, err = started.Prove(ctx); return err })
+	if err != nil {
+		return g, err
+	}
+	if r.plan.Workspace != nil {
+		if err := r.stage(ctx, "workspace", func() error { return proven.sendWorkspace(ctx) }); err != nil {
+			return g, err
+		}
+	}
+	err = r.stage(ctx, WorkStage, func() (err error) { g, err = proven.workAndGather(ctx); return err })
+	return g, err
+}
+
+// WorkStage is the stage in which the agent runs.
+const WorkStage = "work"
+
+// stage measures do and tells the progress. Where the job was told to end, that is
+// the reason for whatever do failed with.
+func (r *run) stage(ctx context.Context, name string, do func() error) error {
+	start := time.Now()
+	if r.deps.Progress != nil {
+		r.deps.Progress.Begin(name)
+	}
+	err := do()
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	took := time.Since(start)
+	if r.deps.Progress != nil {
+		r.deps.Progress.End(name, took, err == nil)
+	}
+	r.addStage(name, took)
+	return err
+}
+
+func (r *run) addStage(name string, took time.Duration) {
+	for i := range r.report.Stages {
+		if r.report.Stages[i].Name == name {
+			r.report.Stages[i].Duration += took
+			return
+		}
+	}
+	r.report.Stages = append(r.report.Stages, report.Stage{Name: name, Duration: took})
+}
+
+// settleGuest undoes guest and sidecar: after it nothing of the guest's runs.
+func (r *run) settleGuest(ctx context.Context) error {
+	if r.control != nil {
+		r.control.Close()
+	}
+	if r.sidecar != nil {
+		r.sidecar.Stop(ctx) // by itself it can still finish the decision log; Settle sees it gone
+	}
+	return r.remainders(r.journal.Settle(ctx, ofGuest...))
+}
+
+// settleRest undoes everything else and closes the run in the ledger. What is
+// left stays there, so that a reap can try again.
+func (r *run) settleRest(ctx context.Context) error {
+	r.report.Remainders = nil // of the first half, tried again now
+	err := r.remainders(r.journal.Settle(ctx))
+	return errors.Join(err, inStage(term.StageSettle, r.journal.Close(ctx)))
+}
+
+// remainders puts what could not be undone into the report and makes an error of
+// it.
+func (r *run) remainders(left []journal.Remainder) error {
+	var errs []error
+	for _, m := range left {
+		r.report.Remainders = append(r.report.Remainders, report.Remainder{Kind: m.Kind, Reason: m.Reason})
+		errs = append(errs, m.Err)
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return term.Errorf(term.StageSettle, "", "settling: %w", errors.Join(errs...)).WithHint("bot-bottle reap tries again")
+}
+
+// finish writes the report and the ledger's last word.
+func (r *run) finish(ctx context.Context, errs []error) Result {
+	code := CodeOf(errs...)
+	err := telling(code, errs)
+	r.complete(code, err)
+	if werr := report.WriteDir(r.reportDir, r.report); werr != nil {
+		errs = append(errs, inStage(term.StagePost, fmt.Errorf("writing the report: %w", werr)))
+		code = CodeOf(errs...)
+		err = telling(code, errs)
+	}
+	if lerr := r.deps.Ledger.Record(ctx, r.id, r.ledgerOutcome(code, err)); lerr != nil {
+		r.deps.Log.Error().Err(lerr).Msg("recording the outcome")
+	}
+	return Result{Report: r.report, Code: code, Err: err}
+}
+
+// telling gives the error that the code was taken from.
+func telling(code ExitCode, errs []error) error {
+	for _, err := range errs {
+		if err != nil && codeOf(err) == code {
+			return err
+		}
+	}
+	return nil
+}
