@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"path"
 	"slices"
 	"sync"
 	"time"
@@ -14,7 +16,6 @@ import (
 	"github.com/bot-bottle/action/backends"
 	"github.com/bot-bottle/action/internal/collector"
 	"github.com/bot-bottle/action/internal/doors"
-	"github.com/bot-bottle/action/internal/doors/decision"
 	"github.com/bot-bottle/action/internal/guest/probe"
 	"github.com/bot-bottle/action/internal/mutation"
 	"github.com/bot-bottle/action/internal/neutralize"
@@ -22,11 +23,9 @@ import (
 	"github.com/bot-bottle/action/internal/term"
 )
 
-// Bounds of the proof.
-const (
-	proofTimeout = 20 * time.Second
-	tryLimit     = 500 * time.Millisecond // without an answer for so long a try is silent
-)
+// proofTimeout bounds the whole proof. It takes a fraction of a second, but for a
+// host that is very busy.
+const proofTimeout = 20 * time.Second
 
 // Proven is a guest of which it was shown that only the doors answer. Its zero
 // value can't do anything: Work panics.
@@ -63,7 +62,10 @@ func (s *Started) Prove(ctx context.Context) (*Proven, error) {
 }
 
 func (r *run) prove(ctx context.Context, proof *report.Proof) error {
-	set, err := collector.Start(collector.Options{Alias: neighbour(r.alias), Folder: r.deps.Places.runFolder(r.id), Nonce: r.nonce})
+	set, err := collector.Start(ctx, collector.Options{Nonce: r.nonce, Alias: r.alias, Folders: []collector.Folder{
+		{Host: r.deps.Places.runFolder(r.id), Guest: []string{path.Dir(backends.GuestDoors)}},
+		{Host: r.deps.Places.disk(r.id), Guest: []string{"/", backends.GuestWorkspace}},
+	}})
 	if err != nil {
 		return err
 	}
@@ -76,34 +78,45 @@ func (r *run) prove(ctx context.Context, proof *report.Proof) error {
 	if err != nil {
 		return err
 	}
-	seen, err := r.sidecar.WaitProof(ctx)
-	for _, door := range []decision.Door{decision.Egress, decision.GitGate, decision.Supervise} {
-		if _, ok := seen[door]; ok {
-			proof.Doors = append(proof.Doors, string(door))
-		}
-	}
-	if err != nil && !mutation.On(mutation.ProofPositive) {
-		return fmt.Errorf("waiting for the doors to see the nonce: %w", err)
-	}
-	return errors.Join(r.judge(plan, results, set, proof), r.sidecar.EndProof(ctx))
+	return errors.Join(r.doorsSaw(ctx, plan, results, proof), r.judge(ctx, plan, results, set, proof))
 }
 
-// judge holds what the guest's tries gave, and what the collectors got, against
-// what has to be.
-func (r *run) judge(plan probe.Plan, results []probe.Results, set *collector.Set, proof *report.Proof) error {
-	wanted := r.guest.Wanted()
-	evidence, err := probe.Judge(plan, results, probe.Expected{
-		Errnos: r.guest.Errnos(), Fast: tryLimit / 2, Users: []int{0, backends.AgentID},
-		Sockets: slices.DeleteFunc(slices.Clone(wanted.Sockets), func(s string) bool { return s == backends.ControlSocket }),
-	})
-	hits := set.Hits()
-	for _, h := range hits {
-		err = errors.Join(err, fmt.Errorf("collector %s got %q", h.Collector, h.Bytes))
+// seenTimeout is how long the doors' word may come after the probe's end: it
+// travels through the sidecar only.
+const seenTimeout = 2 * time.Second
+
+// doorsSaw is the positive part: each door, by its own word, saw the nonce.
+func (r *run) doorsSaw(ctx context.Context, plan probe.Plan, results []probe.Results, proof *report.Proof) error {
+	wait, cancel := context.WithTimeoutCause(ctx, seenTimeout, errors.New("they did not within the time"))
+	defer cancel()
+	seen, err := r.sidecar.WaitProof(wait)
+	for _, door := range slices.Sorted(maps.Keys(seen)) {
+		proof.Doors = append(proof.Doors, string(door))
 	}
+	if err != nil {
+		for _, u := range results {
+			err = fmt.Errorf("%w; no answer in the guest from %v", err, u.Unanswered(plan))
+		}
+		if mutation.On(mutation.ProofPositive) {
+			err = nil
+		}
+		return errors.Join(err, r.sidecar.EndProof(ctx))
+	}
+	return r.sidecar.EndProof(ctx)
+}
+
+// judge is the negative part: what the guest's tries gave, and what the collectors
+// got, held against the backend's table.
+func (r *run) judge(ctx context.Context, plan probe.Plan, results []probe.Results, set *collector.Set, proof *report.Proof) error {
+	hits, gotErr := set.Got(ctx)
+	evidence, err := probe.Judge(probe.Case{
+		Plan: plan, Users: []int{0, backends.AgentID}, Results: results,
+		Collectors: set.Collectors(), Hits: hits, Errnos: r.guest.Errnos(),
+	})
 	proof.Tries, proof.Refused, proof.Silent = evidence.Tries, evidence.Refused, evidence.Silent
-	proof.Collectors, proof.Hits, proof.Absent = set.Len(), len(hits), set.Absent()
-	for _, u := range results {
-		proof.Users = append(proof.Users, userName(u.User == 0))
+	proof.Collectors, proof.Hits, proof.Absent = evidence.Alive(), len(hits), evidence.Absent()
+	for _, uid := range evidence.Users {
+		proof.Users = append(proof.Users, userName(uid == 0))
 	}
 	if all, jerr := json.Marshal(evidence); jerr == nil {
 		proof.Evidence = all
@@ -111,38 +124,19 @@ func (r *run) judge(plan probe.Plan, results []probe.Results, set *collector.Set
 	if mutation.On(mutation.ProofNegative) {
 		return nil
 	}
-	return err
-}
-
-// neighbour is an alias that is not ours: where another bottle's doors could be.
-func neighbour(alias netip.Addr) netip.Addr {
-	a := alias.As4()
-	a[3] ^= 1
-	return netip.AddrFrom4(a)
+	return errors.Join(gotErr, err)
 }
 
 // proofPlan has a try for each collector, and for what only can be tried.
 func (r *run) proofPlan(set *collector.Set) probe.Plan {
-	p := probe.Plan{Nonce: r.nonce, Limit: tryLimit, Tries: append(set.Tries(), alwaysTried...), Folder: backends.GuestDoors}
-	for door, port := range doorPorts {
-		url := fmt.Sprintf("http://%s:%d%s%s", r.alias, port, doors.ProofPath, r.nonce)
-		p.Doors = append(p.Doors, probe.Door{Name: string(door), URL: url})
+	tries := append(set.Tries(), probe.Outside()...)
+	var list []probe.Door
+	for _, name := range slices.Sorted(maps.Keys(doorPorts)) {
+		address := netip.AddrPortFrom(r.alias, doorPorts[name]).String()
+		list = append(list, probe.Door{Name: name, Address: address, Path: doors.ProofPath + r.nonce})
 	}
-	return p
-}
-
-// alwaysTried are ways out that no collector on this host can stand behind.
-// Nothing is sent to anybody: where one of them worked, the packets would go to
-// addresses that are reserved for documentation (RFC 5737, RFC 3849).
-var alwaysTried = []probe.Try{
-	{ID: "tcp/public", Kind: probe.TCP, Address: "192.0.2.1:443"},
-	{ID: "tcp/public-6", Kind: probe.TCP, Address: "[2001:db8::1]:443"},
-	{ID: "udp/resolver", Kind: probe.UDP, Address: "192.0.2.53:53"},
-	{ID: "tcp/metadata", Kind: probe.TCP, Address: "169.254.169.254:80"},
-	{ID: "name/public", Kind: probe.Name, Address: "bottle.invalid."},
-	{ID: "vsock/host", Kind: probe.VSock, Address: "2:1024"},
-	{ID: "raw/packet", Kind: probe.RawSocket, Address: "packet"},
-	{ID: "unix/docker", Kind: probe.Unix, Address: "/var/run/docker.sock"},
+	sockets := probe.List{Path: backends.GuestDoors, Want: r.guest.Wanted().Sockets}
+	return probe.NewPlan(r.nonce, tries, list, sockets, r.guest.Errnos())
 }
 
 // probe runs the plan in the guest, as root and as the agent at once.
@@ -160,8 +154,8 @@ func (r *run) probe(ctx context.Context, plan probe.Plan) ([]probe.Results, erro
 	return results, errors.Join(errs...)
 }
 
-// maxProbeOutput bounds what a guest may answer.
-const maxProbeOutput = 1 << 20
+// maxProbeOutput bounds what a guest may answer; Decode refuses more.
+const maxProbeOutput = 2 << 20
 
 func (r *run) probeAs(ctx context.Context, root bool, plan []byte) (probe.Results, error) {
 	var out, said bytes.Buffer
@@ -169,12 +163,12 @@ func (r *run) probeAs(ctx context.Context, root bool, plan []byte) (probe.Result
 		Name: "probe", Argv: []string{backends.GuestBinary, "guest", "probe"}, Root: root,
 		Stdin: bytes.NewReader(plan), Stdout: &bounded{w: &out, left: maxProbeOutput}, Stderr: &bounded{w: &said, left: maxSaid},
 	})
-	var results probe.Results
 	if err == nil && outcome.Code != 0 {
 		err = fmt.Errorf("it ended with code %d: %s", outcome.Code, neutralize.Text(said.String()))
 	}
+	var results probe.Results
 	if err == nil {
-		err = json.Unmarshal(out.Bytes(), &results)
+		results, err = probe.Decode(&out)
 	}
 	return results, wrap("probing as "+userName(root), err)
 }

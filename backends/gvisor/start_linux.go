@@ -123,19 +123,8 @@ func (g *guest) explain(err error) error {
 	return err
 }
 
-// Errnos is what was seen in a guest without a network: its own loopback answers
-// that nobody listens, and there is no route to anything else.
-func (g *guest) Errnos() probe.Errnos {
-	return probe.Errnos{
-		"tcp":   {"ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH"},
-		"udp":   {"ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH"},
-		"unix":  {"ENOENT", "ECONNREFUSED"},
-		"file":  {"ENOENT", "EACCES"},
-		"name":  {"no such name or resolver"},
-		"vsock": {"EAFNOSUPPORT", "ENODEV", "ESOCKTNOSUPPORT"},
-		"raw":   {"EPERM", "EACCES"},
-	}
-}
+// Errnos is what a guest without a network answers.
+func (g *guest) Errnos() probe.Errnos { return probe.GVisorErrnos() }
 
 // Held says how each limit is held.
 func (g *guest) Held() map[string]string {

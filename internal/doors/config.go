@@ -1,0 +1,140 @@
+package doors
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/bot-bottle/action/internal/doors/decision"
+	"github.com/bot-bottle/action/internal/policy"
+	"github.com/bot-bottle/action/internal/secret"
+)
+
+// Verb is the hidden verb of our binary that runs Main.
+const Verb = "sidecar"
+
+// ProofPath and the nonce are the path that each door watches for until EndProof:
+// GET http://ALIAS:PORT/.well-known/bot-bottle/proof/NONCE, answered with 204.
+const ProofPath = "/.well-known/bot-bottle/proof/"
+
+// served are the doors, in the order in which their listeners are inherited.
+var served = []decision.Door{decision.Egress, decision.GitGate, decision.Supervise}
+
+// Config is what a sidecar is told once it has confined itself.
+type Config struct {
+	// Policy is what the egress door enforces. What is meant for the guest
+	// (Env, Image, Limits) is not sent.
+	Policy policy.Policy
+	// Tokens holds the value of every Auth.TokenName of Policy, and of policies
+	// that may be swapped in.
+	Tokens map[string]secret.Value
+	// Nonce is of this boot, and unguessable.
+	Nonce string
+	// Peers are the user ids, as the host sees them, that may connect. At least
+	// one is needed.
+	Peers []int
+	// UpstreamProxy, "http://[user:password@]host:port", is the host's own way
+	// out; empty means none. See egress.Options.
+	UpstreamProxy secret.Value
+}
+
+// Ready is what a sidecar answers when its doors are open.
+type Ready struct {
+	CAPEM     string    `json:"ca_pem"` // certificate that the guest has to trust
+	Hardening []Measure `json:"hardening"`
+}
+
+// Measure is one way in which the sidecar is confined.
+type Measure struct {
+	Name   string `json:"name"`
+	Held   bool   `json:"held"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// wireConfig is a Config as it travels.
+type wireConfig struct {
+	Policy        policy.Policy     `json:"policy"`
+	Tokens        map[string]string `json:"tokens,omitempty"`
+	Nonce         string            `json:"nonce"`
+	Peers         []int             `json:"peers"`
+	UpstreamProxy string            `json:"upstream_proxy,omitempty"`
+}
+
+// wire reveals the secrets: the socket pair leads to the process that uses them,
+// and nowhere else.
+func (c Config) wire() *wireConfig {
+	w := &wireConfig{
+		Policy:        forDoors(c.Policy),
+		Tokens:        make(map[string]string, len(c.Tokens)),
+		Nonce:         c.Nonce,
+		Peers:         c.Peers,
+		UpstreamProxy: c.UpstreamProxy.Reveal(),
+	}
+	for name, value := range c.Tokens {
+		w.Tokens[name] = value.Reveal()
+	}
+	return w
+}
+
+// forDoors leaves out what is the guest's, secrets among it.
+func forDoors(p policy.Policy) policy.Policy {
+	return policy.Policy{Epoch: p.Epoch, Bottle: p.Bottle, Egress: p.Egress}
+}
+
+func (w *wireConfig) tokens() map[string]secret.Value {
+	tokens := make(map[string]secret.Value, len(w.Tokens))
+	for name, value := range w.Tokens {
+		tokens[name] = secret.New(name, value)
+	}
+	return tokens
+}
+
+// proxy gives nil where there is none. The error doesn't show the URL, which may
+// hold a password.
+func (w *wireConfig) proxy() (*url.URL, error) {
+	if w.UpstreamProxy == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(w.UpstreamProxy)
+	if err != nil {
+		return nil, errors.New("reading the upstream proxy: it is not a URL")
+	}
+	return u, nil
+}
+
+// minNonce is 128 bits in hex: nobody finds it by trying.
+const minNonce = 32
+
+func (w *wireConfig) check() error {
+	if len(w.Nonce) < minNonce {
+		return fmt.Errorf("reading the configuration: the nonce has %d characters, less than %d", len(w.Nonce), minNonce)
+	}
+	if len(w.Peers) == 0 {
+		return errors.New("reading the configuration: it lists no user that may connect")
+	}
+	return nil
+}
+
+// order is a line from the supervisor. One of its fields besides ID is set.
+type order struct {
+	ID        uint64         `json:"id"`
+	Configure *wireConfig    `json:"configure,omitempty"`
+	EndProof  bool           `json:"end_proof,omitempty"`
+	Swap      *policy.Policy `json:"swap,omitempty"`
+}
+
+// answer is a line from the sidecar. ID is 0 where it was not asked.
+type answer struct {
+	ID       uint64    `json:"id,omitempty"`
+	Hardened []Measure `json:"hardened,omitempty"`
+	Ready    *Ready    `json:"ready,omitempty"`
+	Seen     *sighting `json:"seen,omitempty"`
+	Fault    *fault    `json:"fault,omitempty"`
+}
+
+// sighting says that a door has seen the nonce.
+type sighting struct {
+	Door decision.Door `json:"door"`
+	Time time.Time     `json:"time"`
+}

@@ -1,0 +1,103 @@
+package doors
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bot-bottle/action/internal/term"
+)
+
+// Main is the sidecar: what the hidden verb runs in the process that Start has
+// started. In this order it
+//
+//  1. takes over the files that it inherited, and reads the host's root
+//     certificates;
+//  2. confines itself: not dumpable, no core file, Landlock (where the kernel has
+//     it: nothing but what name resolution reads, no signal and no abstract
+//     socket outside), and a list of the system calls that are left; then reads
+//     back, for each of its threads, that this and what Start took away holds;
+//  3. says so and waits to be configured;
+//  4. opens the doors, and serves until the supervisor closes the socket pair.
+//
+// It returns nil then, and an error where a step fails or a door breaks, which
+// the supervisor is told too. args, those after the verb, have to be empty.
+func Main(ctx context.Context, args []string) error {
+	if len(args) != 0 {
+		return term.Errorf(term.StageUsage, Verb, "reading the arguments: it takes none, not %q", args)
+	}
+	in, err := inherit()
+	if err != nil {
+		return err
+	}
+	l := newLink(in.config, maxOrder)
+	defer in.config.Close()
+	err = serve(ctx, in, l)
+	if errors.Is(err, errOver) {
+		return nil
+	}
+	if err != nil {
+		l.tell(answer{Fault: faultOf(err)}) // who doesn't hear it sees us end
+	}
+	return err
+}
+
+// tell sends an answer.
+func (l *link) tell(a answer) error {
+	line, err := encode(a, maxAnswer)
+	if err != nil {
+		return err
+	}
+	return l.send(line)
+}
+
+func serve(ctx context.Context, in *inherited, l *link) error {
+	roots := systemRoots()
+	measures, err := harden()
+	if err != nil {
+		return fmt.Errorf("confining the sidecar: %w", err)
+	}
+	if err := l.tell(answer{Hardened: measures}); err != nil {
+		return err
+	}
+	var first order
+	if err := l.receive(&first); err != nil {
+		return err // errOver: the launch was given up
+	}
+	if first.Configure == nil {
+		return errors.New("receiving the configuration: the first order is another")
+	}
+	s, err := newServer(in, l, first.Configure, roots)
+	if err != nil {
+		return err
+	}
+	return s.run(ctx, first.ID)
+}
+
+// systemRoots reads the host's root certificates while files can be read. Without
+// any no upstream is verified, unless its route has CAs of its own.
+func systemRoots() *x509.CertPool {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return x509.NewCertPool()
+	}
+	return roots
+}
+
+// closeGrace is how long the doors may take to close; the supervisor waits a
+// little longer.
+const closeGrace = stopGrace * 3 / 4
+
+// within gives the result of do, or an error when it takes too long.
+func within(grace time.Duration, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(grace):
+		return fmt.Errorf("closing the doors: not done within %v", grace)
+	}
+}

@@ -1,0 +1,204 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// begin begins a try. The error is as attempt.look gives it where the attempt is
+// nil.
+func begin(t Try, nonce string) (*attempt, error) {
+	switch t.Kind {
+	case KindTCP:
+		return toAddress(t.Target, []byte(nonce), connectStream)
+	case KindUDPConnect:
+		return toAddress(t.Target, []byte(nonce), connectDatagram)
+	case KindUDPSendto:
+		return toAddress(t.Target, []byte(nonce), sendto)
+	case KindUDPSendmsg:
+		return toAddress(t.Target, []byte(nonce), sendmsg)
+	case KindDNS, KindDNSTCP, KindResolver:
+		return ask(t, nonce)
+	case KindPing, KindRaw:
+		return echo(t, nonce)
+	case KindPacket:
+		return frames(nonce)
+	case KindVsock:
+		return connectVsock(t.Target, nonce)
+	case KindFamily:
+		return openFamily(t.Target)
+	case KindUnix:
+		return connectUnix(t.Target, nonce)
+	case KindFile:
+		return openFile(t.Target)
+	}
+	return finished(fmt.Errorf("unknown kind of try %q", t.Kind))
+}
+
+// address is a destination as the system calls want it.
+type address struct {
+	family int
+	sa     unix.Sockaddr
+}
+
+func toAddress(target string, payload []byte, do func(address, []byte) (*attempt, error)) (*attempt, error) {
+	ap, err := netip.ParseAddrPort(target)
+	if err != nil {
+		return finished(fmt.Errorf("reading the target %q: not an address", target))
+	}
+	to, err := addressOf(ap)
+	if err != nil {
+		return finished(err)
+	}
+	return do(to, payload)
+}
+
+func addressOf(ap netip.AddrPort) (address, error) {
+	ip := ap.Addr()
+	if ip.Is4() {
+		return address{unix.AF_INET, &unix.SockaddrInet4{Port: int(ap.Port()), Addr: ip.As4()}}, nil
+	}
+	sa := &unix.SockaddrInet6{Port: int(ap.Port()), Addr: ip.As16()}
+	if zone := ip.Zone(); zone != "" {
+		scope, err := net.InterfaceByName(zone)
+		if err != nil {
+			return address{}, unix.ENODEV // what the kernel says of an interface that isn't there
+		}
+		sa.ZoneId = uint32(scope.Index)
+	}
+	return address{unix.AF_INET6, sa}, nil
+}
+
+// socket opens one that never blocks and is not passed on.
+func socket(family, kind, protocol int) (int, error) {
+	return unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
+}
+
+// connectStream connects and sends the payload: a collector has to see which
+// boot it was.
+func connectStream(to address, payload []byte) (*attempt, error) {
+	fd, err := socket(to.family, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return finished(err)
+	}
+	err = unix.Connect(fd, to.sa)
+	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		unix.Close(fd)
+		return finished(err)
+	}
+	return &attempt{fd, unix.POLLOUT, func() error { return sendConnected(fd, payload) }}, nil
+}
+
+// sendConnected sends the payload if the connection has come about.
+func sendConnected(fd int, payload []byte) error {
+	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return unix.Errno(code)
+	}
+	unix.Write(fd, payload) // being connected is what counts
+	return nil
+}
+
+// connectDatagram sends on a connected socket, which is told of refusals.
+func connectDatagram(to address, payload []byte) (*attempt, error) {
+	return datagram(to, func(fd int) error {
+		if err := unix.Connect(fd, to.sa); err != nil {
+			return err
+		}
+		_, err := unix.Write(fd, payload)
+		return err
+	})
+}
+
+func sendto(to address, payload []byte) (*attempt, error) {
+	return datagram(to, func(fd int) error { return unix.Sendto(fd, payload, 0, to.sa) })
+}
+
+func sendmsg(to address, payload []byte) (*attempt, error) {
+	return datagram(to, func(fd int) error { return unix.Sendmsg(fd, payload, nil, to.sa, 0) })
+}
+
+// datagram opens a socket, sends, and waits for an error or an answer.
+func datagram(to address, send func(fd int) error) (*attempt, error) {
+	fd, err := socket(to.family, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return finished(err)
+	}
+	// Without RECVERR a socket that isn't connected is not told of refusals
+	// (ip(7)). Where it is not to be had, silence says so.
+	if to.family == unix.AF_INET6 {
+		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
+	} else {
+		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1)
+	}
+	if err := send(fd); err != nil {
+		unix.Close(fd)
+		return finished(err)
+	}
+	return &attempt{fd, unix.POLLIN, func() error { return receive(fd, nil) }}, nil
+}
+
+// receive reads one datagram. Only one that wanted accepts is an answer; nil
+// accepts all.
+func receive(fd int, wanted func([]byte) bool) error {
+	buf := make([]byte, 2048)
+	n, _, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return errPending
+	case err != nil:
+		return err
+	case wanted != nil && !wanted(buf[:n]):
+		return errPending
+	}
+	return nil
+}
+
+// connectUnix connects to a stream socket. A target that begins with @ is an
+// abstract name (unix(7)).
+func connectUnix(target, nonce string) (*attempt, error) {
+	fd, err := socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return finished(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: target}); err != nil {
+		return finished(err)
+	}
+	unix.Write(fd, []byte(nonce))
+	return finished(nil)
+}
+
+// openFile opens for reading, and reads: the collector sees both.
+func openFile(path string) (*attempt, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return finished(err)
+	}
+	defer unix.Close(fd)
+	unix.Read(fd, make([]byte, 64))
+	return finished(nil)
+}
+
+// splitNumbers parses "A:B".
+func splitNumbers(target string) (a, b uint32, err error) {
+	first, second, ok := net.SplitHostPort(target)
+	if ok != nil {
+		return 0, 0, fmt.Errorf("reading the target %q: not CID:PORT", target)
+	}
+	x, err1 := strconv.ParseUint(first, 10, 32)
+	y, err2 := strconv.ParseUint(second, 10, 32)
+	if err1 != nil || err2 != nil {
+		return 0, 0, fmt.Errorf("reading the target %q: not CID:PORT", target)
+	}
+	return uint32(x), uint32(y), nil
+}

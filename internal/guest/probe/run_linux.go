@@ -1,0 +1,148 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// errPending means that neither an error nor an answer has come yet.
+var errPending = errors.New("nothing came yet")
+
+// attempt is a try that waits for the kernel: when fd is ready for events, or
+// reports an error, look says what has come. nil means reached, errPending to
+// wait on, an errno refused.
+type attempt struct {
+	fd     int
+	events int16
+	look   func() error
+}
+
+// finished is an attempt that is over already; err is as attempt.look gives it.
+func finished(err error) (*attempt, error) { return nil, err }
+
+// Run makes all tries of p side by side, asks the doors, and looks around. It
+// takes no longer than the longest deadline, or as long as the doors do, and ends when ctx does; what is then
+// not over is broken.
+func Run(ctx context.Context, p Plan) Results {
+	start := time.Now()
+	r := Results{UID: os.Geteuid()}
+	var asked sync.WaitGroup
+	asked.Go(func() { r.Doors = askDoors(ctx, p.Doors) })
+	r.Tries = tryAll(ctx, p)
+	r.look(p)
+	asked.Wait()
+	r.Elapsed = time.Since(start)
+	return r
+}
+
+// pending is an attempt with its place in the plan.
+type pending struct {
+	*attempt
+	result *Result
+	start  time.Time
+}
+
+func (w *pending) deadline() time.Time {
+	wait := w.result.Try.Deadline
+	if wait <= 0 || wait > Deadline {
+		wait = Deadline
+	}
+	return w.start.Add(wait)
+}
+
+// finish notes what err means and closes the attempt's socket.
+func (w *pending) finish(err error) {
+	w.result.note(err)
+	w.result.Elapsed = time.Since(w.start)
+	if w.attempt != nil {
+		unix.Close(w.fd)
+	}
+}
+
+func (r *Result) note(err error) {
+	var errno unix.Errno
+	switch {
+	case err == nil:
+		r.Outcome = Reached
+	case errors.Is(err, errPending):
+		r.Outcome = Silent
+	case errors.As(err, &errno):
+		r.Outcome, r.Errno = Refused, errnoName(errno)
+	default:
+		r.Outcome, r.Detail = Broken, err.Error()
+	}
+}
+
+func errnoName(e unix.Errno) string {
+	if name := unix.ErrnoName(e); name != "" {
+		return name
+	}
+	return fmt.Sprintf("errno %d", int(e))
+}
+
+// tryAll begins every try and then waits for those that are under way, all in one
+// thread: in gVisor a thread costs more than all the tries together.
+func tryAll(ctx context.Context, p Plan) []Result {
+	results := make([]Result, len(p.Tries))
+	var waiting []*pending
+	for i, t := range p.Tries {
+		results[i].Try = t
+		w := &pending{result: &results[i], start: time.Now()}
+		var err error
+		if w.attempt, err = begin(t, p.Nonce); w.attempt == nil {
+			w.finish(err)
+			continue
+		}
+		waiting = append(waiting, w)
+	}
+	for len(waiting) > 0 {
+		waiting = wait(ctx, waiting)
+	}
+	return results
+}
+
+// wait waits until something comes or the next deadline passes, and gives what is
+// still under way.
+func wait(ctx context.Context, waiting []*pending) []*pending {
+	fds := make([]unix.PollFd, len(waiting))
+	next := waiting[0].deadline()
+	for i, w := range waiting {
+		fds[i] = unix.PollFd{Fd: int32(w.fd), Events: w.events}
+		if d := w.deadline(); d.Before(next) {
+			next = d
+		}
+	}
+	if _, err := unix.Poll(fds, int(time.Until(next).Milliseconds())+1); err != nil && !errors.Is(err, unix.EINTR) {
+		return breakOff(waiting, fmt.Errorf("waiting for the tries: %w", err))
+	}
+	if ctx.Err() != nil {
+		return breakOff(waiting, context.Cause(ctx))
+	}
+	var rest []*pending
+	for i, w := range waiting {
+		err := errPending
+		if fds[i].Revents != 0 {
+			err = w.look()
+		}
+		if errors.Is(err, errPending) && time.Now().Before(w.deadline()) {
+			rest = append(rest, w)
+			continue
+		}
+		w.finish(err)
+	}
+	return rest
+}
+
+// breakOff ends all with a reason that is not an outcome of theirs.
+func breakOff(waiting []*pending, reason error) []*pending {
+	for _, w := range waiting {
+		w.finish(fmt.Errorf("broken off: %v", reason))
+	}
+	return nil
+}
