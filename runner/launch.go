@@ -51,7 +51,7 @@ func userFor(base int, alias netip.Addr) int {
 }
 
 // bootTimeout bounds the time from starting the guest to its call on control.
-const bootTimeout = 30 * time.Second
+const bootTimeout = time.Minute
 
 // Started is a guest that has been started and has shown nothing yet. Only its
 // Prove leads on.

@@ -25,7 +25,7 @@ import (
 
 // proofTimeout bounds the whole proof. It takes a fraction of a second, but for a
 // host that is very busy.
-const proofTimeout = 20 * time.Second
+const proofTimeout = time.Minute
 
 // Proven is a guest of which it was shown that only the doors answer. Its zero
 // value can't do anything: Work panics.
@@ -70,7 +70,9 @@ func (r *run) prove(ctx context.Context, proof *report.Proof) error {
 		return err
 	}
 	defer set.Close()
-	if err := set.Alive(ctx); err != nil {
+	alive, cancel := context.WithTimeoutCause(ctx, seenTimeout, errLate)
+	defer cancel()
+	if err := set.Alive(alive); err != nil {
 		return err
 	}
 	plan := r.proofPlan(set)
@@ -81,13 +83,15 @@ func (r *run) prove(ctx context.Context, proof *report.Proof) error {
 	return errors.Join(r.doorsSaw(ctx, plan, results, proof), r.judge(ctx, plan, results, set, proof))
 }
 
-// seenTimeout is how long the doors' word may come after the probe's end: it
-// travels through the sidecar only.
-const seenTimeout = 2 * time.Second
+// seenTimeout is how long something of our own on this host may take to show what
+// has come to it: a collector its touch, a door the nonce.
+const seenTimeout = 5 * time.Second
+
+var errLate = fmt.Errorf("it did not within %v", seenTimeout)
 
 // doorsSaw is the positive part: each door, by its own word, saw the nonce.
 func (r *run) doorsSaw(ctx context.Context, plan probe.Plan, results []probe.Results, proof *report.Proof) error {
-	wait, cancel := context.WithTimeoutCause(ctx, seenTimeout, errors.New("they did not within the time"))
+	wait, cancel := context.WithTimeoutCause(ctx, seenTimeout, errLate)
 	defer cancel()
 	seen, err := r.sidecar.WaitProof(wait)
 	for _, door := range slices.Sorted(maps.Keys(seen)) {
@@ -108,6 +112,8 @@ func (r *run) doorsSaw(ctx context.Context, plan probe.Plan, results []probe.Res
 // judge is the negative part: what the guest's tries gave, and what the collectors
 // got, held against the backend's table.
 func (r *run) judge(ctx context.Context, plan probe.Plan, results []probe.Results, set *collector.Set, proof *report.Proof) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, seenTimeout, errLate)
+	defer cancel()
 	hits, gotErr := set.Got(ctx)
 	evidence, err := probe.Judge(probe.Case{
 		Plan: plan, Users: []int{0, backends.AgentID}, Results: results,
@@ -160,7 +166,7 @@ const maxProbeOutput = 2 << 20
 func (r *run) probeAs(ctx context.Context, root bool, plan []byte) (probe.Results, error) {
 	var out, said bytes.Buffer
 	outcome, err := r.exec(ctx, Task{
-		Name: "probe", Argv: []string{backends.GuestBinary, "guest", "probe"}, Root: root,
+		Name: "probe", Argv: []string{backends.GuestBinary, "guest", "probe"}, Root: root, Env: []string{"GOGC=off", "GOMAXPROCS=1"},
 		Stdin: bytes.NewReader(plan), Stdout: &bounded{w: &out, left: maxProbeOutput}, Stderr: &bounded{w: &said, left: maxSaid},
 	})
 	if err == nil && outcome.Code != 0 {

@@ -49,8 +49,7 @@ type world struct {
 // relay is a path out of the guest's network: what arrives at Address in the
 // guest goes to the host.
 type relay struct {
-	Network, Address string
-	To               string // where the host delivers it
+	Network, Address string // also where the host delivers it
 }
 
 // relayFile is the guest's end of the socket pair that a relay sends over.
@@ -66,7 +65,21 @@ func guestMain() error {
 			return err
 		}
 	}
-	return json.NewEncoder(os.Stdout).Encode(probe.Run(context.Background(), w.Plan))
+	results := probe.Run(context.Background(), w.Plan)
+	w.await(results)
+	return json.NewEncoder(os.Stdout).Encode(results)
+}
+
+// relayed has an element for everything that the relay handed on.
+var relayed = make(chan struct{}, 100)
+
+// await waits for the relay to hand on what got through.
+func (w world) await(results probe.Results) {
+	for _, r := range results.Tries {
+		if w.Relay != nil && r.Outcome == probe.Reached {
+			<-relayed
+		}
+	}
 }
 
 func (w world) setUp() error {
@@ -87,7 +100,7 @@ func (w world) setUp() error {
 	}
 	if w.Relay != nil {
 		out := os.NewFile(relayFile, "relay")
-		if err := listen(*w.Relay, func(b []byte) { out.Write(b) }); err != nil {
+		if err := listen(*w.Relay, func(b []byte) { out.Write(b); relayed <- struct{}{} }); err != nil {
 			return err
 		}
 	}
@@ -124,12 +137,13 @@ func hide(dir, show string) error {
 // listen hands on everything that arrives at r.
 func listen(r relay, deliver func([]byte)) error {
 	if ap, err := netip.ParseAddrPort(r.Address); err == nil && !ap.Addr().IsLoopback() && !ap.Addr().IsUnspecified() {
-		if err := addAddress(ap.Addr()); err != nil {
+		if err := takeAddress(ap.Addr()); err != nil {
 			return fmt.Errorf("taking the address %s: %w", ap.Addr(), err)
 		}
 	}
+	config := net.ListenConfig{Control: anyAddress}
 	if r.Network == "udp" {
-		c, err := net.ListenPacket("udp", r.Address)
+		c, err := config.ListenPacket(context.Background(), "udp", r.Address)
 		if err != nil {
 			return err
 		}
@@ -144,7 +158,7 @@ func listen(r relay, deliver func([]byte)) error {
 		}()
 		return nil
 	}
-	l, err := net.Listen(r.Network, r.Address)
+	l, err := config.Listen(context.Background(), r.Network, r.Address)
 	if err != nil {
 		return err
 	}
@@ -209,16 +223,31 @@ func attribute(kind uint16, value []byte) []byte {
 	return append(b, make([]byte, -len(b)&3)...)
 }
 
-// addAddress gives the loopback another address.
-func addAddress(ip netip.Addr) error {
-	const loopback, global = 1, 0
+// takeAddress makes another address the guest's own, by a route: an address of
+// IPv6 would be usable only some time after it is added.
+func takeAddress(ip netip.Addr) error {
 	family, bits := byte(unix.AF_INET), byte(32)
 	if ip.Is6() {
 		family, bits = unix.AF_INET6, 128
 	}
-	body := []byte{family, bits, unix.IFA_F_NODAD, global, loopback, 0, 0, 0}
-	body = append(body, attribute(unix.IFA_LOCAL, ip.AsSlice())...)
-	return netlink(unix.RTM_NEWADDR, append(body, attribute(unix.IFA_ADDRESS, ip.AsSlice())...))
+	const loopback = 1
+	body := []byte{family, bits, 0, 0, unix.RT_TABLE_LOCAL, unix.RTPROT_STATIC, unix.RT_SCOPE_HOST, unix.RTN_LOCAL, 0, 0, 0, 0}
+	body = append(body, attribute(unix.RTA_DST, ip.AsSlice())...)
+	return netlink(unix.RTM_NEWROUTE, append(body, attribute(unix.RTA_OIF, binary.NativeEndian.AppendUint32(nil, loopback))...))
+}
+
+// anyAddress lets a socket bind to an address that is the guest's by a route only.
+func anyAddress(network, _ string, c syscall.RawConn) error {
+	if !strings.HasSuffix(network, "6") {
+		return nil
+	}
+	var err error
+	if cerr := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1)
+	}); cerr != nil {
+		return cerr
+	}
+	return err
 }
 
 // addVeth makes a pair of interfaces, of which one is named "leak" and up.
@@ -305,7 +334,7 @@ func (w world) deliver(t *testing.T, cmd *exec.Cmd) func() {
 			if err != nil || n == 0 {
 				return
 			}
-			c, err := net.Dial(w.Relay.Network, w.Relay.To)
+			c, err := net.Dial(w.Relay.Network, w.Relay.Address)
 			if err != nil {
 				t.Errorf("relaying: %v", err)
 				return

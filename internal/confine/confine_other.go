@@ -53,3 +53,9 @@ func Main([]string) int {
 
 // Try always gives an error on this platform.
 func Try(context.Context, string, int) error { return errPlatform }
+
+// BootID always gives an error on this platform.
+func BootID() (string, error) { return "", errPlatform }
+
+// RefOf always gives an error on this platform.
+func RefOf(int) (ProcessRef, error) { return ProcessRef{}, errPlatform }

@@ -28,13 +28,13 @@ const (
 	KindFile       Kind = "file"        // open for reading; a path
 )
 
-// Deadlines of a try. Refusals come within a millisecond or two, so that the
-// longer one is met only where something is wrong: it tells an error from silence
-// even when sixteen guests boot on two processors. The shorter one is the price of
-// every look at a channel that is declared silent, where a collector that answers
-// needs no more.
+// Deadlines of a try. Refusals come within a millisecond on an idle host, and
+// within three seconds where sixteen guests boot on two processors; the longer one
+// is met only where something is wrong. No network's own time-out is that short
+// (tcp(7), tcp_syn_retries), so that it still separates an error from silence. The
+// shorter one is the price of each look at a channel that is declared silent.
 const (
-	Deadline       = 500 * time.Millisecond
+	Deadline       = 10 * time.Second
 	SilentDeadline = 20 * time.Millisecond
 )
 

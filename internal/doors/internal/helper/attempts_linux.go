@@ -48,7 +48,7 @@ func everyday() map[string]try {
 func grave() map[string]try {
 	return map[string]try{
 		"trace":         func() error { return call(unix.SYS_PTRACE, unix.PTRACE_TRACEME) },
-		"attach":        func() error { return unix.PtraceAttach(os.Getppid()) },
+		"attach":        func() error { return call(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(os.Getppid())) },
 		"read-memory":   func() error { return call(unix.SYS_PROCESS_VM_READV, uintptr(os.Getppid())) },
 		"execve":        func() error { return unix.Exec("/proc/self/exe", []string{"x", "nothing"}, nil) },
 		"execveat":      func() error { return call(unix.SYS_EXECVEAT) },
