@@ -99,6 +99,8 @@ func codeOf(err error) ExitCode {
 		return ExitInterrupted
 	case errors.Is(err, ErrStarterGone):
 		return ExitTerminated
+	case term.StageOf(err, "") == term.StageLaunch, term.StageOf(err, "") == term.StageProve:
+		return ExitUnproven // whatever broke: no agent code ran
 	case errors.As(err, &agent):
 		return ExitAgent
 	case errors.Is(err, ErrBroken):

@@ -25,6 +25,7 @@ func TestExitCodeIsTheMostTellingOfSeveral(t *testing.T) {
 		{"agent before settle", []error{stage(term.StageSettle), AgentError{Code: 3}}, ExitAgent},
 		{"settle before post", []error{stage(term.StagePost), stage(term.StageSettle)}, ExitSettle},
 		{"time limit before a broken guest", []error{fmt.Errorf("%w", ErrBroken), TimeLimitError{time.Second}}, ExitTimeLimit},
+		{"broken while it was proven", []error{term.Errorf(term.StageProve, "", "probing: %w", ErrBroken)}, ExitUnproven},
 		{"interrupt", []error{fmt.Errorf("waiting: %w", SignalError{syscall.SIGINT})}, ExitInterrupted},
 		{"terminate", []error{SignalError{syscall.SIGTERM}}, ExitTerminated},
 		{"starter gone", []error{ErrStarterGone, AgentError{Code: 1}}, ExitTerminated},

@@ -85,7 +85,7 @@ func (r *run) prove(ctx context.Context, proof *report.Proof) error {
 
 // seenTimeout is how long something of our own on this host may take to show what
 // has come to it: a collector its touch, a door the nonce.
-const seenTimeout = 5 * time.Second
+const seenTimeout = 10 * time.Second
 
 var errLate = fmt.Errorf("it did not within %v", seenTimeout)
 

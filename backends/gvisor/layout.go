@@ -114,11 +114,20 @@ func ociSpec(s backends.Spec) *specs.Spec {
 			{Destination: backends.GuestDoors, Type: "bind", Source: helperDoors, Options: []string{"bind", "ro"}},
 			{Destination: backends.GuestEtc, Type: "bind", Source: helperEtc, Options: []string{"bind", "ro"}},
 		},
-		Linux: &specs.Linux{Namespaces: []specs.LinuxNamespace{
-			{Type: specs.PIDNamespace}, {Type: specs.NetworkNamespace}, {Type: specs.IPCNamespace},
-			{Type: specs.UTSNamespace}, {Type: specs.MountNamespace},
-		}},
+		Linux: &specs.Linux{Namespaces: namespaces()},
 	}
+}
+
+// namespaces are those that runsc makes for the sandbox, in addition to the ones
+// that it is confined in.
+func namespaces() []specs.LinuxNamespace {
+	all := []specs.LinuxNamespace{
+		{Type: specs.PIDNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace}, {Type: specs.MountNamespace},
+	}
+	if mutation.On(mutation.GuestNetwork) {
+		return all
+	}
+	return append(all, specs.LinuxNamespace{Type: specs.NetworkNamespace})
 }
 
 // initCapabilities are those of the guest's process 1, and the most that root in

@@ -14,8 +14,8 @@ import (
 // Bounds of what is read of a connection: a try sends the nonce at once.
 const (
 	maxContent  = 512
-	readTimeout = 500 * time.Millisecond
-	maxReading  = 64 // connections at once; what is more is a hit unread
+	readTimeout = 4 * time.Second // also where sixteen guests boot on two processors
+	maxReading  = 64              // connections at once; what is more is a hit unread
 )
 
 // stream collects connections.

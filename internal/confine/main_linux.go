@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/bot-bottle/action/internal/mutation"
 	"golang.org/x/sys/unix"
 )
 
@@ -56,7 +57,7 @@ func outer() (int, error) {
 	}
 	cmd := exec.Command("/proc/self/exe", Verb, "inner")
 	cmd.Args[0] = argv0
-	cmd.Env = []string{}
+	cmd.Env = mutation.Environ()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{r, os.NewFile(statusFD, "status")}
 	cmd.SysProcAttr = namespaces()
@@ -84,6 +85,9 @@ func namespaces() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
 		Pdeathsig:  syscall.SIGKILL,
+	}
+	if mutation.On(mutation.GuestNetwork) {
+		attr.Cloneflags &^= unix.CLONE_NEWNET
 	}
 	if uid := os.Getuid(); uid != 0 {
 		mapTo(attr, uid, os.Getgid())

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bot-bottle/action/internal/mutation"
 	"golang.org/x/sys/unix"
 )
 
@@ -68,7 +69,7 @@ func Start(ctx context.Context, spec Spec, opts Options) (*Process, error) {
 	p := &Process{done: make(chan struct{})}
 	p.cmd = exec.Command(opts.Executable, Verb, "outer")
 	p.cmd.Args[0] = argv0
-	p.cmd.Env = []string{}
+	p.cmd.Env = mutation.Environ()
 	p.cmd.Dir = "/"
 	p.cmd.Stdout, p.cmd.Stderr = opts.Stdout, opts.Stderr
 	p.cmd.ExtraFiles = []*os.File{specR, statusW}

@@ -68,6 +68,14 @@ func TestKillingTheSupervisorEndsTheSidecar(t *testing.T) {
 	}
 }
 
+func TestKillingTheSupervisorEndsASidecarThatHearsNothing(t *testing.T) {
+	s, cmd := supervise(t, false)
+	if err := unix.Kill(s.PID, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	ended(t, s.PID, func() { cmd.Process.Kill() })
+}
+
 func TestTheSidecarEndsByItselfWhenItsSocketCloses(t *testing.T) {
 	w := configured(t)
 	begun := time.Now()

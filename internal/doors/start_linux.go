@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
 	"syscall"
 	"time"
 
@@ -94,10 +93,7 @@ func closeAll(files []*os.File) {
 func command(o StartOptions, files []*os.File) *exec.Cmd {
 	cmd := exec.Command(o.Executable, Verb)
 	cmd.Args[0] = "bot-bottle"
-	cmd.Env = []string{}
-	if mutation.Enabled {
-		cmd.Env = mutations(os.Environ())
-	}
+	cmd.Env = mutation.Environ()
 	cmd.Dir = "/"
 	cmd.ExtraFiles = files
 	cmd.WaitDelay = time.Second // nobody else holds its stderr
@@ -108,17 +104,6 @@ func command(o StartOptions, files []*os.File) *exec.Cmd {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(o.UID), Gid: uint32(o.GID)}
 	}
 	return cmd
-}
-
-// mutations gives the one variable that a test build passes on.
-func mutations(environ []string) []string {
-	env := []string{}
-	for _, v := range environ {
-		if strings.HasPrefix(v, "BOT_BOTTLE_MUTATE=") {
-			env = append(env, v)
-		}
-	}
-	return env
 }
 
 func changesUser(o StartOptions) bool {

@@ -102,9 +102,7 @@ func (p *process1) setUp(payload []byte) error {
 }
 
 func (s Setup) apply() error {
-	if err := loopbackUp(); err != nil {
-		return err
-	}
+	loopbackUp()
 	for _, o := range s.Owned {
 		if err := os.Chown(o.Path, o.UID, o.GID); err != nil {
 			return fmt.Errorf("giving %q to user %d: %w", o.Path, o.UID, err)
@@ -125,28 +123,20 @@ func (s Setup) apply() error {
 	return nil
 }
 
-// loopbackUp brings lo up where it isn't (netdevice(7)).
-func loopbackUp() error {
+// loopbackUp brings lo up where it isn't (netdevice(7)). An error is not told: the
+// forwarders that listen there tell it better.
+func loopbackUp() {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("opening a socket: %w", err)
+		return
 	}
 	defer unix.Close(fd)
 	req, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	if err := unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, req); err != nil {
-		return fmt.Errorf("looking at the loopback: %w", err)
-	}
-	if req.Uint16()&unix.IFF_UP != 0 {
-		return nil
+	if err != nil || unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, req) != nil || req.Uint16()&unix.IFF_UP != 0 {
+		return
 	}
 	req.SetUint16(req.Uint16() | unix.IFF_UP)
-	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req); err != nil {
-		return fmt.Errorf("bringing the loopback up: %w", err)
-	}
-	return nil
+	unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req)
 }
 
 // endAll kills every process in the guest but this one (kill(2)); when this one

@@ -6,11 +6,15 @@ package mutation
 // Point names one defence.
 type Point string
 
-// Every defence that a test build can switch off. A point is used in exactly
-// one place.
+// Variable is the environment variable that lists the points that are on, separated
+// by commas.
+const Variable = "BOT_BOTTLE_MUTATE"
+
+// Every defence that a test build can switch off.
 const (
 	ProofNegative   Point = "proof-negative"    // the proof ignores what the collectors got
 	ProofPositive   Point = "proof-positive"    // the proof ignores whether the doors saw the nonce
+	GivenUnread     Point = "given-unread"      // what the running guest was given is not compared with the plan
 	GuestNetwork    Point = "guest-network"     // the gvisor guest gets the host's network
 	GuestSocket     Point = "guest-socket"      // one more socket is put among the doors
 	EgressAllowAll  Point = "egress-allow-all"  // the egress door allows every host

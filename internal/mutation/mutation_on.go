@@ -12,7 +12,11 @@ import (
 const Enabled = true
 
 // On tells whether the defence named by p is switched off for this process, by
-// BOT_BOTTLE_MUTATE, a comma-separated list of points.
+// Variable.
 func On(p Point) bool {
-	return slices.Contains(strings.Split(os.Getenv("BOT_BOTTLE_MUTATE"), ","), string(p))
+	return slices.Contains(strings.Split(os.Getenv(Variable), ","), string(p))
 }
+
+// Environ is what a child is given that has no other environment, so that the
+// points are on in it too.
+func Environ() []string { return []string{Variable + "=" + os.Getenv(Variable)} }

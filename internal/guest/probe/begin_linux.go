@@ -10,30 +10,46 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// run is what the tries of a plan share.
+type run struct {
+	nonce string
+	ports map[int]bool // that tries go to, and none may come from
+}
+
+func newRun(p Plan) run {
+	r := run{p.Nonce, map[int]bool{}}
+	for _, t := range p.Tries {
+		if ap, err := netip.ParseAddrPort(t.Target); err == nil {
+			r.ports[int(ap.Port())] = true
+		}
+	}
+	return r
+}
+
 // begin begins a try. The error is as attempt.look gives it where the attempt is
 // nil.
-func begin(t Try, nonce string) (*attempt, error) {
+func (r run) begin(t Try) (*attempt, error) {
 	switch t.Kind {
 	case KindTCP:
-		return toAddress(t.Target, []byte(nonce), connectStream)
+		return r.toAddress(t.Target, []byte(r.nonce), r.connectStream)
 	case KindUDPConnect:
-		return toAddress(t.Target, []byte(nonce), connectDatagram)
+		return r.toAddress(t.Target, []byte(r.nonce), r.connectDatagram)
 	case KindUDPSendto:
-		return toAddress(t.Target, []byte(nonce), sendto)
+		return r.toAddress(t.Target, []byte(r.nonce), r.sendto)
 	case KindUDPSendmsg:
-		return toAddress(t.Target, []byte(nonce), sendmsg)
+		return r.toAddress(t.Target, []byte(r.nonce), r.sendmsg)
 	case KindDNS, KindDNSTCP, KindResolver:
-		return ask(t, nonce)
+		return r.ask(t)
 	case KindPing, KindRaw:
-		return echo(t, nonce)
+		return echo(t, r.nonce)
 	case KindPacket:
-		return frames(nonce)
+		return frames(r.nonce)
 	case KindVsock:
-		return connectVsock(t.Target, nonce)
+		return connectVsock(t.Target, r.nonce)
 	case KindFamily:
 		return openFamily(t.Target)
 	case KindUnix:
-		return connectUnix(t.Target, nonce)
+		return connectUnix(t.Target, r.nonce)
 	case KindFile:
 		return openFile(t.Target)
 	}
@@ -46,7 +62,7 @@ type address struct {
 	sa     unix.Sockaddr
 }
 
-func toAddress(target string, payload []byte, do func(address, []byte) (*attempt, error)) (*attempt, error) {
+func (r run) toAddress(target string, payload []byte, do func(address, []byte) (*attempt, error)) (*attempt, error) {
 	ap, err := netip.ParseAddrPort(target)
 	if err != nil {
 		return finished(fmt.Errorf("reading the target %q: not an address", target))
@@ -79,10 +95,57 @@ func socket(family, kind, protocol int) (int, error) {
 	return unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 }
 
+// socketApart opens a socket of IP with a port that no try goes to. On a shared
+// loopback a try could else reach itself, or another that waits.
+func (r run) socketApart(family, kind int) (int, error) {
+	var held []int // so that the next gets another port
+	defer func() {
+		for _, fd := range held {
+			unix.Close(fd)
+		}
+	}()
+	for {
+		fd, err := socket(family, kind, 0)
+		if err != nil {
+			return -1, err
+		}
+		port, err := bind(fd, family)
+		if err == nil && !r.ports[port] {
+			return fd, nil
+		}
+		held = append(held, fd)
+		if err != nil {
+			return -1, err
+		}
+	}
+}
+
+// bind gives fd a port of the kernel's choice.
+func bind(fd, family int) (int, error) {
+	var any unix.Sockaddr = &unix.SockaddrInet4{}
+	if family == unix.AF_INET6 {
+		any = &unix.SockaddrInet6{}
+	}
+	if err := unix.Bind(fd, any); err != nil {
+		return 0, err
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, err
+	}
+	switch a := bound.(type) {
+	case *unix.SockaddrInet4:
+		return a.Port, nil
+	case *unix.SockaddrInet6:
+		return a.Port, nil
+	}
+	return 0, fmt.Errorf("reading the address of a socket: it is a %T", bound)
+}
+
 // connectStream connects and sends the payload: a collector has to see which
 // boot it was.
-func connectStream(to address, payload []byte) (*attempt, error) {
-	fd, err := socket(to.family, unix.SOCK_STREAM, 0)
+func (r run) connectStream(to address, payload []byte) (*attempt, error) {
+	fd, err := r.socketApart(to.family, unix.SOCK_STREAM)
 	if err != nil {
 		return finished(err)
 	}
@@ -108,8 +171,8 @@ func sendConnected(fd int, payload []byte) error {
 }
 
 // connectDatagram sends on a connected socket, which is told of refusals.
-func connectDatagram(to address, payload []byte) (*attempt, error) {
-	return datagram(to, func(fd int) error {
+func (r run) connectDatagram(to address, payload []byte) (*attempt, error) {
+	return r.datagram(to, func(fd int) error {
 		if err := unix.Connect(fd, to.sa); err != nil {
 			return err
 		}
@@ -118,17 +181,17 @@ func connectDatagram(to address, payload []byte) (*attempt, error) {
 	})
 }
 
-func sendto(to address, payload []byte) (*attempt, error) {
-	return datagram(to, func(fd int) error { return unix.Sendto(fd, payload, 0, to.sa) })
+func (r run) sendto(to address, payload []byte) (*attempt, error) {
+	return r.datagram(to, func(fd int) error { return unix.Sendto(fd, payload, 0, to.sa) })
 }
 
-func sendmsg(to address, payload []byte) (*attempt, error) {
-	return datagram(to, func(fd int) error { return unix.Sendmsg(fd, payload, nil, to.sa, 0) })
+func (r run) sendmsg(to address, payload []byte) (*attempt, error) {
+	return r.datagram(to, func(fd int) error { return unix.Sendmsg(fd, payload, nil, to.sa, 0) })
 }
 
 // datagram opens a socket, sends, and waits for an error or an answer.
-func datagram(to address, send func(fd int) error) (*attempt, error) {
-	fd, err := socket(to.family, unix.SOCK_DGRAM, 0)
+func (r run) datagram(to address, send func(fd int) error) (*attempt, error) {
+	fd, err := r.socketApart(to.family, unix.SOCK_DGRAM)
 	if err != nil {
 		return finished(err)
 	}

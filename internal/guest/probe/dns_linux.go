@@ -12,18 +12,18 @@ import (
 )
 
 // ask puts a question for the nonce's name.
-func ask(t Try, nonce string) (*attempt, error) {
-	question, err := Question(nonce)
+func (r run) ask(t Try) (*attempt, error) {
+	question, err := Question(r.nonce)
 	if err != nil {
 		return finished(err)
 	}
 	switch t.Kind {
 	case KindDNSTCP: // a length goes first (RFC 1035, 4.2.2)
-		return toAddress(t.Target, append(binary.BigEndian.AppendUint16(nil, uint16(len(question))), question...), connectStream)
+		return r.toAddress(t.Target, append(binary.BigEndian.AppendUint16(nil, uint16(len(question))), question...), r.connectStream)
 	case KindResolver:
-		return askResolvers(t.Target, question)
+		return r.askResolvers(t.Target, question)
 	}
-	return toAddress(t.Target, question, connectDatagram)
+	return r.toAddress(t.Target, question, r.connectDatagram)
 }
 
 // maxServers is how many name servers a libc takes from a resolv.conf (MAXNS).
@@ -31,7 +31,7 @@ const maxServers = 3
 
 // askResolvers asks all name servers that the file at path lists. The first that
 // answers decides; else silence; else the error of the last.
-func askResolvers(path string, question []byte) (*attempt, error) {
+func (r run) askResolvers(path string, question []byte) (*attempt, error) {
 	servers, err := resolvers(path)
 	if err != nil {
 		return finished(err)
@@ -44,7 +44,7 @@ func askResolvers(path string, question []byte) (*attempt, error) {
 			refusal = err
 			continue
 		}
-		a, err := connectDatagram(to, question)
+		a, err := r.connectDatagram(to, question)
 		if a == nil {
 			refusal = err
 			continue

@@ -89,13 +89,13 @@ func errnoName(e unix.Errno) string {
 // tryAll begins every try and then waits for those that are under way, all in one
 // thread: in gVisor a thread costs more than all the tries together.
 func tryAll(ctx context.Context, p Plan) []Result {
-	results := make([]Result, len(p.Tries))
+	results, shared := make([]Result, len(p.Tries)), newRun(p)
 	var waiting []*pending
 	for i, t := range p.Tries {
 		results[i].Try = t
 		w := &pending{result: &results[i], start: time.Now()}
 		var err error
-		if w.attempt, err = begin(t, p.Nonce); w.attempt == nil {
+		if w.attempt, err = shared.begin(t); w.attempt == nil {
 			w.finish(err)
 			continue
 		}

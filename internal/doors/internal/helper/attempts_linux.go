@@ -43,17 +43,25 @@ func everyday() map[string]try {
 	}
 }
 
-// grave are tries that need a right, or that a process which can make them would
-// not survive. Only the confined process makes them.
+// nowhere is a path, and nobody the id of a process, that don't exist (PID_MAX_LIMIT,
+// proc(5)).
+const (
+	nowhere = "/nowhere/at/all"
+	nobody  = 1 << 22
+)
+
+// grave are tries that need a right, or that would harm the test. Only the confined
+// process makes them, on what doesn't exist where that can be: the list of system
+// calls refuses before the kernel looks, and without it the errno is another.
 func grave() map[string]try {
 	return map[string]try{
-		"trace":         func() error { return call(unix.SYS_PTRACE, unix.PTRACE_TRACEME) },
-		"attach":        func() error { return call(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(os.Getppid())) },
-		"read-memory":   func() error { return call(unix.SYS_PROCESS_VM_READV, uintptr(os.Getppid())) },
-		"execve":        func() error { return unix.Exec("/proc/self/exe", []string{"x", "nothing"}, nil) },
+		"trace":         func() error { return call(unix.SYS_PTRACE, unix.PTRACE_SEIZE, nobody) },
+		"read-memory":   func() error { return call(unix.SYS_PROCESS_VM_READV, nobody) },
+		"kill":          func() error { return unix.Kill(nobody, unix.SIGKILL) },
+		"execve":        func() error { return unix.Exec(nowhere, []string{"x"}, nil) },
 		"execveat":      func() error { return call(unix.SYS_EXECVEAT) },
-		"mount":         func() error { return unix.Mount("none", "/mnt", "tmpfs", 0, "") },
-		"chroot":        func() error { return unix.Chroot("/tmp") },
+		"mount":         func() error { return unix.Mount("none", nowhere, "tmpfs", 0, "") },
+		"chroot":        func() error { return unix.Chroot(nowhere) },
 		"unshare":       func() error { return call(unix.SYS_UNSHARE, unix.CLONE_NEWUSER) },
 		"setns":         func() error { return call(unix.SYS_SETNS) },
 		"bpf":           func() error { return call(unix.SYS_BPF) },
