@@ -154,6 +154,7 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 func (p *process) line() (string, error) {
 	line, err := p.said.ReadString('\n')
 	if err != nil {
+		_ = p.cmd.Wait() // it has closed its output; after this its log is complete
 		return "", fmt.Errorf("reading from child %d: %w: %s", p.cmd.Process.Pid, err, p.log)
 	}
 	return strings.TrimSpace(line), nil

@@ -110,12 +110,12 @@ func look() error {
 }
 
 func hog() {
-	var kept [][]byte
-	for {
+	kept := map[int][]byte{}
+	for n := 0; ; n++ {
 		block := make([]byte, 1<<20)
 		for i := 0; i < len(block); i += 4096 {
 			block[i] = 1
 		}
-		kept = append(kept, block)
+		kept[n] = block
 	}
 }
