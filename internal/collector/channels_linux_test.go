@@ -1,6 +1,7 @@
 package collector_test
 
 import (
+	"encoding/json"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -57,6 +58,14 @@ func newRoom(t *testing.T, more ...probe.Try) room {
 	return r
 }
 
+// short gives the tries less time, in a world where some meet silence.
+func (r room) short() room {
+	for i := range r.plan.Tries {
+		r.plan.Tries[i].Deadline = 10 * probe.SilentDeadline
+	}
+	return r
+}
+
 func (r room) door(t *testing.T, name string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(r.doors, name), nil, 0o600); err != nil {
@@ -94,7 +103,7 @@ func TestInEmptyNamespacesEveryTryFailsAndTheProofHolds(t *testing.T) {
 }
 
 func TestWithTheHostsNetworkEveryCollectorIsHitAndTheProofFails(t *testing.T) {
-	r := newRoom(t)
+	r := newRoom(t).short()
 	e, err := r.judge(t, world{})
 	if err == nil || e.Held {
 		t.Fatal("it held")
@@ -195,7 +204,7 @@ func (r room) onlyHit(t *testing.T, e probe.Evidence, try probe.Try) {
 
 func TestSilenceIsNoProof(t *testing.T) {
 	for _, network := range []string{"tcp", "udp"} {
-		r := newRoom(t)
+		r := newRoom(t).short()
 		e, err := r.judge(t, world{Isolated: true, Mute: &relay{Network: network, Address: target(t, r.set, network+" loopback")}})
 		if err == nil || !strings.Contains(err.Error(), "silence") || len(e.Hits) != 0 {
 			t.Errorf("%s: %v, %+v", network, err, e.Hits)
@@ -219,9 +228,28 @@ func TestOneMoreSocketAmongTheDoorsMakesTheProofFail(t *testing.T) {
 }
 
 func TestAnErrorThatTheTableDoesNotHaveMakesTheProofFail(t *testing.T) {
-	r := newRoom(t)
+	r := newRoom(t).short()
 	_, err := r.judge(t, world{Isolated: true, NoLink: true})
 	if err == nil || !strings.Contains(err.Error(), `"ENETUNREACH" instead of ECONNREFUSED`) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestAHostWithoutANetworkListsWhatItLacks(t *testing.T) {
+	var all []probe.Collector
+	if err := json.Unmarshal(output(t, world{Isolated: true, Collect: true}), &all); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range all {
+		lacks := strings.HasSuffix(c.Name, " LAN")
+		if v6 := strings.Contains(c.Name, "IPv6"); v6 && !lacks {
+			continue // a kernel may have no IPv6
+		}
+		if c.Alive == lacks || (c.Absent != "") != lacks {
+			t.Errorf("%+v", c)
+		}
+	}
+	if len(all) < 16 {
+		t.Errorf("only %d are listed", len(all))
 	}
 }

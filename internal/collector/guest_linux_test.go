@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/bot-bottle/action/internal/collector"
 	"github.com/bot-bottle/action/internal/guest/probe"
 	"golang.org/x/sys/unix"
 )
@@ -37,6 +38,7 @@ func TestMain(m *testing.M) {
 // world is what a guest is told.
 type world struct {
 	Plan     probe.Plan
+	Collect  bool   // it is a host by itself: collectors are started, and described
 	Isolated bool   // it has namespaces of its own
 	NoLink   bool   // its loopback stays down
 	Hide     string // a folder of the host, of which it sees nothing
@@ -65,9 +67,24 @@ func guestMain() error {
 			return err
 		}
 	}
+	if w.Collect {
+		return describeCollectors()
+	}
 	results := probe.Run(context.Background(), w.Plan)
 	w.await(results)
 	return json.NewEncoder(os.Stdout).Encode(results)
+}
+
+func describeCollectors() error {
+	set, err := collector.Start(context.Background(), collector.Options{Nonce: nonce, Alias: alias})
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	if err := set.Alive(context.Background()); err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(set.Collectors())
 }
 
 // relayed has an element for everything that the relay handed on.
@@ -285,6 +302,17 @@ func netlink(kind uint16, body []byte) error {
 // runGuest runs a guest and gives what it found.
 func runGuest(t *testing.T, w world) probe.Results {
 	t.Helper()
+	results, err := probe.Decode(bytes.NewReader(output(t, w)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	results.UID = 0 // in the host's namespaces it is whoever runs the test
+	return results
+}
+
+// output runs a guest and gives what it writes.
+func output(t *testing.T, w world) []byte {
+	t.Helper()
 	body, err := json.Marshal(w)
 	if err != nil {
 		t.Fatal(err)
@@ -305,12 +333,7 @@ func runGuest(t *testing.T, w world) probe.Results {
 		t.Fatalf("running the guest: %v\n%s", err, stderr.String())
 	}
 	delivered()
-	results, err := probe.Decode(&stdout)
-	if err != nil {
-		t.Fatal(err)
-	}
-	results.UID = 0 // in the host's namespaces it is whoever runs the test
-	return results
+	return stdout.Bytes()
 }
 
 // deliver takes what the guest's relay sends and gives it to the collector. The

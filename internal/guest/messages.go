@@ -1,19 +1,20 @@
-// Package guest is the inside of a bottle: process 1 of the guest, which brings
-// up the forwarders to the doors, runs what the supervisor tells it over the
-// control connection, and ends the guest when that connection ends.
-//
-// It promises that nothing is run but on the supervisor's word, that output is
-// complete before an exit is reported, and that the guest ends with its control
-// connection. It holds no secret and enforces no policy: an agent that takes it
-// over gains nothing that it could not do itself.
 package guest
 
 import "time"
 
-// Paths that process 1 expects in every guest.
-const (
-	ControlSocket = "/bottle/doors/control.sock"
-)
+// ControlSocket is where process 1 finds control in every guest.
+const ControlSocket = "/bottle/doors/control.sock"
+
+// Setup is the supervisor's first message: what process 1 brings up.
+type Setup struct {
+	Alias    string    `json:"alias"` // IPv4 loopback address
+	Forwards []Forward `json:"forwards"`
+	Owned    []Owned   `json:"owned,omitempty"`
+	// Tasks is the limit on the tasks of each user in the guest
+	// (RLIMIT_NPROC); 0 means none. Process 1 has it too, so that its
+	// children can't raise it; it needs a dozen tasks itself.
+	Tasks int `json:"tasks,omitempty"`
+}
 
 // Forward is one door: a port on the alias and the socket that it leads to.
 type Forward struct {
@@ -21,41 +22,36 @@ type Forward struct {
 	Socket string `json:"socket"` // absolute, in the guest
 }
 
-// Owned is a folder that belongs to the agent.
+// Owned is a folder that is given to a user.
 type Owned struct {
 	Path string `json:"path"`
 	UID  int    `json:"uid"`
 	GID  int    `json:"gid"`
 }
 
-// Setup is the supervisor's first message: what process 1 brings up.
-type Setup struct {
-	Alias    string    `json:"alias"` // IPv4 loopback address
-	Forwards []Forward `json:"forwards"`
-	Owned    []Owned   `json:"owned,omitempty"`
-	Tasks    int       `json:"tasks,omitempty"` // limit on the tasks of each user (RLIMIT_NPROC); 0: none
-}
-
-// Command is what an Exec frame asks for.
+// Command is what an Exec frame asks for: a process in a session of its own, that
+// can't gain privileges (no_new_privs) and, unless UID is 0, has no capabilities.
 type Command struct {
 	Argv  []string      `json:"argv"` // a name without a slash is looked for in Env's PATH
 	Env   []string      `json:"env"`  // all of it
 	Dir   string        `json:"dir"`
 	UID   uint32        `json:"uid"`
-	GID   uint32        `json:"gid"`
+	GID   uint32        `json:"gid"`   // its only group
 	Grace time.Duration `json:"grace"` // from SIGTERM to SIGKILL, in nanoseconds
 }
 
-// Exit is how a command ended. Error says why it could not be started.
+// Exit is how a command ended. The guest says so, and may lie.
 type Exit struct {
-	Code     int           `json:"code"`             // -1 if a signal ended it
-	Signal   int           `json:"signal,omitempty"` // the number
-	Error    string        `json:"error,omitempty"`
-	Duration time.Duration `json:"duration"` // nanoseconds
+	Code   int    `json:"code"`             // 0 to 255; -1 if a signal ended it
+	Signal int    `json:"signal,omitempty"` // the number, or 0
+	Error  string `json:"error,omitempty"`  // why it could not be started; the code is 126 or 127 then
+	// Duration is from order to exit, as the supervisor measured it.
+	Duration time.Duration `json:"-"`
 }
 
-// Channels of a command are numbered from its base: Exec, Started, Signal and
-// Exit frames go over the base itself.
+// Channels of a command are numbered from its base, which is a multiple of
+// ChannelsPerCommand. Exec, Signal and Exit frames go over the base itself, the
+// streams over base plus Stdin, Stdout and Stderr.
 const (
 	ChannelsPerCommand = 4
 	Stdin              = 1

@@ -129,6 +129,10 @@ func bind(fd, family int) (int, error) {
 	if err := unix.Bind(fd, any); err != nil {
 		return 0, err
 	}
+	return boundPort(fd)
+}
+
+func boundPort(fd int) (int, error) {
 	bound, err := unix.Getsockname(fd)
 	if err != nil {
 		return 0, err
@@ -154,7 +158,7 @@ func (r run) connectStream(to address, payload []byte) (*attempt, error) {
 		unix.Close(fd)
 		return finished(err)
 	}
-	return &attempt{fd, unix.POLLOUT, func() error { return sendConnected(fd, payload) }}, nil
+	return &attempt{fd: fd, events: unix.POLLOUT, look: func() error { return sendConnected(fd, payload) }}, nil
 }
 
 // sendConnected sends the payload if the connection has come about.
@@ -182,11 +186,25 @@ func (r run) connectDatagram(to address, payload []byte) (*attempt, error) {
 }
 
 func (r run) sendto(to address, payload []byte) (*attempt, error) {
-	return r.datagram(to, func(fd int) error { return unix.Sendto(fd, payload, 0, to.sa) })
+	return r.unconnected(to, func(fd int) error { return unix.Sendto(fd, payload, 0, to.sa) })
 }
 
 func (r run) sendmsg(to address, payload []byte) (*attempt, error) {
-	return r.datagram(to, func(fd int) error { return unix.Sendmsg(fd, payload, nil, to.sa, 0) })
+	return r.unconnected(to, func(fd int) error { return unix.Sendmsg(fd, payload, nil, to.sa, 0) })
+}
+
+// unconnected sends by a socket that asks to be told of refusals all the same
+// (RECVERR, ip(7)). Where that is not to be had, silence says so.
+func (r run) unconnected(to address, send func(fd int) error) (*attempt, error) {
+	return r.datagram(to, func(fd int) error {
+		if to.family == unix.AF_INET6 {
+			unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
+		} else {
+			unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1)
+		}
+		return send(fd)
+	})
 }
 
 // datagram opens a socket, sends, and waits for an error or an answer.
@@ -195,19 +213,11 @@ func (r run) datagram(to address, send func(fd int) error) (*attempt, error) {
 	if err != nil {
 		return finished(err)
 	}
-	// Without RECVERR a socket that isn't connected is not told of refusals
-	// (ip(7)). Where it is not to be had, silence says so.
-	if to.family == unix.AF_INET6 {
-		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
-	} else {
-		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1)
-	}
 	if err := send(fd); err != nil {
 		unix.Close(fd)
 		return finished(err)
 	}
-	return &attempt{fd, unix.POLLIN, func() error { return receive(fd, nil) }}, nil
+	return &attempt{fd: fd, events: unix.POLLIN, look: func() error { return receive(fd, nil) }}, nil
 }
 
 // receive reads one datagram. Only one that wanted accepts is an answer; nil

@@ -62,14 +62,16 @@ func (r run) askResolvers(path string, question []byte) (*attempt, error) {
 func together(open []*attempt, refusal error) (*attempt, error) {
 	set, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
+		closeAll(open)
 		return finished(fmt.Errorf("making an epoll set: %v", err))
 	}
 	for _, a := range open {
 		unix.EpollCtl(set, unix.EPOLL_CTL_ADD, a.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(a.fd)})
 	}
-	return &attempt{set, unix.POLLIN, func() error {
+	waiting := open
+	look := func() error {
 		var rest []*attempt
-		for _, a := range open {
+		for _, a := range waiting {
 			err := a.look()
 			if err == nil {
 				return nil
@@ -79,13 +81,19 @@ func together(open []*attempt, refusal error) (*attempt, error) {
 				continue
 			}
 			refusal = err
-			unix.Close(a.fd)
 		}
-		if open = rest; len(open) > 0 {
+		if waiting = rest; len(waiting) > 0 {
 			return errPending
 		}
 		return refusal
-	}}, nil
+	}
+	return &attempt{fd: set, events: unix.POLLIN, look: look, also: func() { closeAll(open) }}, nil
+}
+
+func closeAll(open []*attempt) {
+	for _, a := range open {
+		unix.Close(a.fd)
+	}
 }
 
 // resolvers gives the name servers of a resolv.conf(5); without the file, or

@@ -27,6 +27,6 @@
 // not seen.
 //
 // Where confinement is broken the tries of Outside do leave the host: a handful
-// of packets with a random nonce to documentation addresses, and DNS questions
-// for a name below .invalid to public resolvers.
+// of packets with a random nonce, and DNS questions for a name below .invalid, to
+// documentation and private addresses, where nobody is.
 package probe

@@ -39,7 +39,7 @@ func echo(t Try, nonce string) (*attempt, error) {
 	// A raw socket is given all ICMP of the guest's, such as what tells other
 	// tries of a refusal; only what quotes the nonce is an answer.
 	quotes := func(b []byte) bool { return bytes.Contains(b, []byte(nonce)) }
-	return &attempt{fd, unix.POLLIN, func() error { return receive(fd, quotes) }}, nil
+	return &attempt{fd: fd, events: unix.POLLIN, look: func() error { return receive(fd, quotes) }}, nil
 }
 
 // ICMP echo requests (RFC 792, RFC 4443).
@@ -136,7 +136,7 @@ func connectVsock(target, nonce string) (*attempt, error) {
 		unix.Close(fd)
 		return finished(err)
 	}
-	return &attempt{fd, unix.POLLOUT, func() error { return sendConnected(fd, []byte(nonce)) }}, nil
+	return &attempt{fd: fd, events: unix.POLLOUT, look: func() error { return sendConnected(fd, []byte(nonce)) }}, nil
 }
 
 // families are what outsideFamilies names: family, type and protocol (socket(2)).

@@ -10,16 +10,16 @@ var (
 		"100.64.0.1:443", "100.96.0.1:443", // shared address space; smolvm's gateway
 		"169.254.169.254:80", "[fd00:ec2::254]:80", // cloud metadata
 		"[fd00::1]:443", // unique-local; link-local ones need an interface, of which there must be none
-		"8.8.8.8:853",   // DNS over TLS
+		"192.0.2.53:853", // DNS over TLS
 	}
 	outsideUDP = []string{"192.0.2.1:443", "[2001:db8::1]:443"} // QUIC
 	// A gateway may answer port 53 whatever the address; the others are mDNS,
 	// LLMNR and NetBIOS.
 	outsideSendto = []string{"192.0.2.1:53", "224.0.0.251:5353", "[ff02::fb]:5353", "224.0.0.252:5355", "255.255.255.255:137"}
-	// Public resolvers, and systemd-resolved's stub: networks treat these
-	// addresses in their own way.
-	outsideDNS    = []string{"8.8.8.8:53", "1.1.1.1:53", "[2001:4860:4860::8888]:53", "127.0.0.53:53"}
-	outsideDNSTCP = []string{"8.8.8.8:53", "1.1.1.1:53"}
+	// Stand-ins for public resolvers, to which nothing is ever sent, and
+	// systemd-resolved's stub.
+	outsideDNS    = []string{"192.0.2.53:53", "198.51.100.53:53", "[2001:db8::53]:53", "127.0.0.53:53"}
+	outsideDNSTCP = []string{"192.0.2.53:53", "198.51.100.53:53"}
 	outsideICMP   = []string{"192.0.2.1", "2001:db8::1"}
 	// CID 2 is the host, 3 the first that guests usually have (vsock(7)).
 	outsideVsock = []string{"2:22", "2:1024", "3:1024"}

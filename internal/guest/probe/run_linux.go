@@ -1,10 +1,12 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +23,7 @@ type attempt struct {
 	fd     int
 	events int16
 	look   func() error
+	also   func() // closes what is open besides fd; may be nil
 }
 
 // finished is an attempt that is over already; err is as attempt.look gives it.
@@ -48,20 +51,26 @@ type pending struct {
 	start  time.Time
 }
 
-func (w *pending) deadline() time.Time {
-	wait := w.result.Try.Deadline
-	if wait <= 0 || wait > Deadline {
-		wait = Deadline
+func (w *pending) deadline() time.Time { return w.start.Add(w.result.Try.wait()) }
+
+// wait is how long t may take.
+func (t Try) wait() time.Duration {
+	if t.Deadline <= 0 || t.Deadline > Deadline {
+		return Deadline
 	}
-	return w.start.Add(wait)
+	return t.Deadline
 }
 
-// finish notes what err means and closes the attempt's socket.
+// finish notes what err means and closes what the attempt opened.
 func (w *pending) finish(err error) {
 	w.result.note(err)
 	w.result.Elapsed = time.Since(w.start)
-	if w.attempt != nil {
-		unix.Close(w.fd)
+	if w.attempt == nil {
+		return
+	}
+	unix.Close(w.fd)
+	if w.also != nil {
+		w.also()
 	}
 }
 
@@ -91,11 +100,11 @@ func errnoName(e unix.Errno) string {
 func tryAll(ctx context.Context, p Plan) []Result {
 	results, shared := make([]Result, len(p.Tries)), newRun(p)
 	var waiting []*pending
-	for i, t := range p.Tries {
-		results[i].Try = t
+	for _, i := range quickFirst(p.Tries) {
+		results[i].Try = p.Tries[i]
 		w := &pending{result: &results[i], start: time.Now()}
 		var err error
-		if w.attempt, err = shared.begin(t); w.attempt == nil {
+		if w.attempt, err = shared.begin(p.Tries[i]); w.attempt == nil {
 			w.finish(err)
 			continue
 		}
@@ -106,6 +115,21 @@ func tryAll(ctx context.Context, p Plan) []Result {
 	}
 	return results
 }
+
+// quickFirst gives the places of the tries with the shortest deadlines first: those
+// that will meet silence wait while the others are begun.
+func quickFirst(tries []Try) []int {
+	order := make([]int, len(tries))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(tries[a].wait(), tries[b].wait()) })
+	return order
+}
+
+// contextSlice is how long the end of a context may go unnoticed. One that can't
+// end costs nothing.
+const contextSlice = 100 * time.Millisecond
 
 // wait waits until something comes or the next deadline passes, and gives what is
 // still under way.
@@ -118,7 +142,11 @@ func wait(ctx context.Context, waiting []*pending) []*pending {
 			next = d
 		}
 	}
-	if _, err := unix.Poll(fds, int(time.Until(next).Milliseconds())+1); err != nil && !errors.Is(err, unix.EINTR) {
+	if slice := time.Now().Add(contextSlice); ctx.Done() != nil && slice.Before(next) {
+		next = slice
+	}
+	left := max(0, time.Until(next)+time.Millisecond) // in whole milliseconds, and never negative: that is for ever (poll(2))
+	if _, err := unix.Poll(fds, int(left.Milliseconds())); err != nil && !errors.Is(err, unix.EINTR) {
 		return breakOff(waiting, fmt.Errorf("waiting for the tries: %w", err))
 	}
 	if ctx.Err() != nil {
