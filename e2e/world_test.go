@@ -55,7 +55,7 @@ const binary = "github.com/bot-bottle/action/cmd/bot-bottle"
 func newWorld(t testing.TB, asUser bool, tags ...string) *world {
 	t.Helper()
 	w := &world{t: t, bin: testenv.Binary(t, binary, tags...), dir: testenv.ShortDir(t), asUser: asUser}
-	w.uid = testenv.UnprivilegedID + 1000 + int(worlds.Add(1))
+	w.uid = testenv.UnprivilegedID + 1000 + os.Getpid()%10000*100 + int(worlds.Add(1))
 	for _, dir := range []string{"state", "run", "bottles", "agents", "tmp"} {
 		w.must(os.Mkdir(filepath.Join(w.dir, dir), 0o700))
 	}
