@@ -84,8 +84,12 @@ func newWorld(t *testing.T, k kind, setup guest.Setup) *world {
 	w.must(err)
 	t.Cleanup(func() {
 		w.Close()
-		w.init.Process.Kill()
-		<-w.exit
+		select {
+		case <-w.exit: // by itself, with everything that it started
+		case <-time.After(patience):
+			w.init.Process.Kill()
+			<-w.exit
+		}
 	})
 	setup.Alias = "127.0.0.77"
 	w.must(w.Setup(ctx, setup))
