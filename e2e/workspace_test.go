@@ -170,97 +170,98 @@ func TestGuestGetsNothingThatHeadDoesNotReach(t *testing.T) {
 }
 
 func TestTamperedPatchIsRefused(t *testing.T) {
-	eachCaller(t, func(t *testing.T, w *world) {
-		c := w.checkout(map[string]string{"a.txt": "one\n"})
-		if r := c.work("one", "echo good >> a.txt"); r.code != 0 {
-			t.Fatal(r)
-		}
-		before, path := c.snapshot(), filepath.Join(w.report(), "changes.patch")
-		patch, err := os.ReadFile(path)
-		w.must(err)
-		for tampered, word := range map[string]string{
-			strings.Replace(string(patch), "+good", "+evil", 1):          "hint: somebody has changed the file",
-			string(patch) + newFilePatch("evil.txt", "100644", "evil\n"): "hint: somebody has changed the file",
-			"":       "hint: somebody has changed the file",
-			"evil\n": "parsing",
-		} {
-			w.must(os.WriteFile(path, []byte(tampered), 0o600))
-			refuses(t, w.run("apply", "one"), 1, word)
-			refuses(t, w.run("apply", "one", "--check"), 1, word)
-		}
-		w.must(os.Remove(path))
-		refuses(t, w.run("apply", "one"), 1, "no such file")
-		if c.snapshot() != before {
-			t.Error("the checkout has changed")
-		}
-	})
+	w := newWorld(t, true)
+	c := w.checkout(map[string]string{"a.txt": "one\n"})
+	if r := c.work("one", "echo good >> a.txt"); r.code != 0 {
+		t.Fatal(r)
+	}
+	before, path := c.snapshot(), filepath.Join(w.report(), "changes.patch")
+	patch, err := os.ReadFile(path)
+	w.must(err)
+	for tampered, word := range map[string]string{
+		strings.Replace(string(patch), "+good", "+evil", 1):          "hint: somebody has changed the file",
+		string(patch) + newFilePatch("evil.txt", "100644", "evil\n"): "hint: somebody has changed the file",
+		"":       "hint: somebody has changed the file",
+		"evil\n": "parsing",
+	} {
+		w.must(os.WriteFile(path, []byte(tampered), 0o600))
+		refuses(t, w.run("apply", "one"), 1, word)
+		refuses(t, w.run("apply", "one", "--check"), 1, word)
+	}
+	w.must(os.Remove(path))
+	refuses(t, w.run("apply", "one"), 1, "no such file")
+	if c.snapshot() != before {
+		t.Error("the checkout has changed")
+	}
 }
 
 func TestConflictChangesNothing(t *testing.T) {
-	eachCaller(t, func(t *testing.T, w *world) {
-		c := w.checkout(map[string]string{"a.txt": "one\n", "b.txt": "one\n", "sub/c.txt": "one\n"})
-		if r := c.work("one", "for f in a.txt b.txt sub/c.txt; do echo two >> $f; done"); r.code != 0 {
-			t.Fatal(r)
+	w := newWorld(t, true)
+	c := w.checkout(map[string]string{"a.txt": "one\n", "b.txt": "one\n", "sub/c.txt": "one\n"})
+	if r := c.work("one", "for f in a.txt b.txt sub/c.txt; do echo two >> $f; done"); r.code != 0 {
+		t.Fatal(r)
+	}
+	elsewhere := w.write("elsewhere/c.txt", "one\n")
+	for _, spoil := range []string{
+		"echo other > b.txt", "rm b.txt", "rm b.txt; mkdir b.txt", "mv b.txt real; ln -s real b.txt", "rm -r sub; ln -s ../elsewhere sub",
+	} {
+		c.sh(spoil)
+		before := c.snapshot()
+		refuses(t, w.run("apply", "one", "--check"), 1, "doesn't fit", "nothing was changed")
+		refuses(t, w.run("apply", "one"), 1, "doesn't fit", "nothing was changed")
+		if c.snapshot() != before || c.sh("cat "+elsewhere) != "one\n" {
+			t.Errorf("after %q something was changed", spoil)
 		}
-		elsewhere := w.write("elsewhere/c.txt", "one\n")
-		for _, spoil := range []string{
-			"echo other > b.txt", "rm b.txt", "rm b.txt; mkdir b.txt", "mv b.txt real; ln -s real b.txt", "rm -r sub; ln -s ../elsewhere sub",
-		} {
-			c.sh(spoil)
-			before := c.snapshot()
-			refuses(t, w.run("apply", "one", "--check"), 1, "doesn't fit", "nothing was changed")
-			refuses(t, w.run("apply", "one"), 1, "doesn't fit", "nothing was changed")
-			if c.snapshot() != before || c.sh("cat "+elsewhere) != "one\n" {
-				t.Errorf("after %q something was changed", spoil)
-			}
-			c.sh("rm -rf b.txt sub real; git checkout -q .")
-		}
-		if r := w.run("apply", "one"); r.code != 0 {
-			t.Fatal(r)
-		}
-		refuses(t, w.run("apply", "one"), 1, "doesn't fit") // once is enough
-	})
+		c.sh("rm -rf b.txt sub real; git checkout -q .")
+	}
+}
+
+func TestChangesApplyOnce(t *testing.T) {
+	w := newWorld(t, true)
+	c := w.checkout(map[string]string{"a.txt": "one\n"})
+	r := c.work("one", "echo two >> a.txt")
+	if applied := w.run("apply", "one"); r.code != 0 || applied.code != 0 {
+		t.Fatal(r, applied)
+	}
+	refuses(t, w.run("apply", "one"), 1, "doesn't fit", "nothing was changed")
+	if got := c.read("a.txt"); got != "one\ntwo\n" {
+		t.Errorf("got %q", got)
+	}
 }
 
 func TestFilesThatRunByThemselvesNeedAllow(t *testing.T) {
 	const script = `mkdir -p .vscode .github/workflows; echo '{}' > .vscode/tasks.json; echo 'on: push' > .github/workflows/x.yml
 		echo 'PATH=.' > .envrc; echo '* filter=x' > .gitattributes; echo fine > fine.txt`
-	eachCaller(t, func(t *testing.T, w *world) {
-		c := w.checkout(map[string]string{"a.txt": "one\n"})
-		before := c.snapshot()
-		r := c.work("refused", script)
-		refuses(t, r, 1, `".vscode/tasks.json"`, `".github/workflows/x.yml"`, `".envrc"`, `".gitattributes"`, "hint: if such a change is wanted", "--allow")
-		if files := list(w.report()); !slices.Contains(files, "report.json") || slices.Contains(files, "changes.patch") {
-			t.Errorf("the report has %v", files)
-		}
-		refuses(t, w.run("apply", "refused"), 2, "this run has none")
-		refuses(t, c.work("half", script, "--allow", ".vscode"), 1, ".envrc")
-		allow := []string{"--allow", ".vscode", "--allow", ".github/workflows/*.yml", "--allow", ".envrc", "--allow", ".gitattributes"}
-		if r := c.work("taken", script, allow...); r.code != 0 {
-			t.Fatal(r)
-		}
-		refuses(t, w.run("apply", "taken"), 1, ".envrc", "--allow")
-		if c.snapshot() != before {
-			t.Error("a refused patch changed something")
-		}
-		if r := w.run(append([]string{"apply", "taken"}, allow...)...); r.code != 0 || c.read(".vscode/tasks.json") != "{}\n" {
-			t.Error(r)
-		}
-	})
+	w := newWorld(t, true)
+	c := w.checkout(map[string]string{"a.txt": "one\n"})
+	before := c.snapshot()
+	r := c.work("refused", script)
+	refuses(t, r, 1, `".vscode/tasks.json"`, `".github/workflows/x.yml"`, `".envrc"`, `".gitattributes"`, "hint: if such a change is wanted", "--allow")
+	if files := list(w.report()); !slices.Contains(files, "report.json") || slices.Contains(files, "changes.patch") {
+		t.Errorf("the report has %v", files)
+	}
+	refuses(t, w.run("apply", "refused"), 2, "this run has none")
+	allow := []string{"--allow", ".vscode", "--allow", ".github/workflows/*.yml", "--allow", ".envrc", "--allow", ".gitattributes"}
+	if r := c.work("taken", script, allow...); r.code != 0 {
+		t.Fatal(r)
+	}
+	refuses(t, w.run("apply", "taken"), 1, ".envrc", "--allow")
+	if c.snapshot() != before {
+		t.Error("a refused patch changed something")
+	}
+	if r := w.run(append([]string{"apply", "taken"}, allow...)...); r.code != 0 || c.read(".vscode/tasks.json") != "{}\n" {
+		t.Error(r)
+	}
 }
 
 func TestLinksAndRepositoriesOfTheAgentAreRefused(t *testing.T) {
 	eachCaller(t, func(t *testing.T, w *world) {
 		c := w.checkout(map[string]string{"a.txt": "one\n", "sub/b.txt": "one\n"})
 		before := c.snapshot()
-		for script, words := range map[string][]string{
-			"ln -s /etc/passwd planted; ln -sf ../.git/hooks/pre-commit a.txt":                              {`"planted"`, `"a.txt"`, "symlink"},
-			"rm -r sub; ln -s /etc sub; echo fine > fine.txt":                                               {`"sub"`, "symlink"},
-			"git init -q inner; git -C inner -c user.name=a -c user.email=a@b commit -q --allow-empty -m x": {`"inner"`, "gitlink"},
-		} {
-			refuses(t, c.work("links", script, "--allow", "**"), 1, append(words, "may not pass")...)
-			refuses(t, w.run("apply", "links"), 2, "this run has none")
-		}
+		r := c.work("links", `ln -s /etc/passwd planted; ln -sf .git/hooks/pre-commit a.txt; rm -r sub; ln -s /etc sub; echo fine > fine.txt
+			git init -q inner; git -C inner -c user.name=a -c user.email=a@b commit -q --allow-empty -m x`, "--allow", "**")
+		refuses(t, r, 1, "may not pass", `"planted"`, `"a.txt"`, `"sub"`, "(symlink)", `"inner"`, "(gitlink)")
+		refuses(t, w.run("apply", "links"), 2, "this run has none")
 		if c.snapshot() != before {
 			t.Error("the checkout has changed")
 		}
@@ -284,25 +285,23 @@ func lyingGit(patch string) string {
 }
 
 func TestPatchOfALyingGuestIsRefused(t *testing.T) {
-	eachCaller(t, func(t *testing.T, w *world) {
-		c := w.checkout(map[string]string{"a.txt": "one\n"})
-		if r := c.work("honest", lyingGit(newFilePatch("b.txt", "100644", "lie\n")), "--root"); r.code != 0 || w.run("apply", "honest").code != 0 || c.read("b.txt") != "lie\n" {
-			t.Fatalf("the lie that this test needs is not told: %s", r)
-		}
-		before := c.snapshot()
-		r := c.work("lies", lyingGit(newFilePatch("../outside", "100644", "x\n")+
-			newFilePatch("/tmp/absolute", "100644", "x\n")+
-			newFilePatch(".git/hooks/post-checkout", "100755", "#!/bin/sh\n")+
-			newFilePatch("sub/.GIT/config", "100644", "x\n")+
-			newFilePatch("link", "120000", "/etc/passwd\n")+
-			newFilePatch("setuid", "104755", "x\n")), "--root", "--allow", "**")
-		refuses(t, r, 1, "may not pass", "outside", "absolute", "post-checkout", "config", "link", "setuid")
-		refuses(t, c.work("junk", lyingGit("::set-env name=X::y\nno patch at all\n"), "--root"), 1, "patch: parsing")
-		if _, err := os.Lstat(filepath.Join(w.dir, "outside")); err == nil || c.snapshot() != before {
-			t.Error("something was changed")
-		}
-		w.nothingLeft()
-	})
+	w := newWorld(t, true)
+	c := w.checkout(map[string]string{"a.txt": "one\n"})
+	if r := c.work("honest", lyingGit(newFilePatch("b.txt", "100644", "lie\n")), "--root"); r.code != 0 || w.run("apply", "honest").code != 0 || c.read("b.txt") != "lie\n" {
+		t.Fatalf("the lie that this test needs is not told: %s", r)
+	}
+	before := c.snapshot()
+	r := c.work("lies", lyingGit(newFilePatch("../outside", "100644", "x\n")+
+		newFilePatch(".git/hooks/post-checkout", "100755", "#!/bin/sh\n")+
+		newFilePatch("sub/.GIT/config", "100644", "x\n")+
+		newFilePatch("link", "120000", "/etc/passwd\n")+
+		newFilePatch("setuid", "104755", "x\n")), "--root", "--allow", "**")
+	refuses(t, r, 1, "may not pass", "outside", "post-checkout", "config", "link", "setuid")
+	refuses(t, c.work("absolute", lyingGit(newFilePatch("/tmp/absolute", "100644", "x\n")), "--root"), 1, "patch: parsing")
+	if _, err := os.Lstat(filepath.Join(w.dir, "outside")); err == nil || c.snapshot() != before {
+		t.Error("something was changed")
+	}
+	w.nothingLeft()
 }
 
 // trap makes a program that leaves a trace, and gives what reads and removes it.

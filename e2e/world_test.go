@@ -189,9 +189,8 @@ func (w *world) nothingLeft() {
 		w.t.Errorf("a mount is left:\n%s", mounts)
 	}
 	if w.asUser && os.Getuid() == 0 {
-		if p := processesOf(w.uid); len(p) != 0 {
-			w.t.Errorf("processes of the user are left: %v", p)
-		}
+		// The kernel takes a moment to end what a dead supervisor has left.
+		eventually(w.t, 5*time.Second, "the end of the user's processes", func() bool { return len(processesOf(w.uid)) == 0 })
 	}
 }
 
@@ -264,7 +263,7 @@ func listeners(t *testing.T) []string {
 }
 
 // eventually waits until holds is true.
-func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
+func eventually(t testing.TB, within time.Duration, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if holds() {

@@ -24,6 +24,9 @@ const (
 // wedged daemon) is a finding, not a hanging job.
 const CutOff = 2 * time.Second
 
+// grace is how long after its context has ended a check may take to clean up.
+const grace = 500 * time.Millisecond
+
 // Finding is what a check found. Remedy is a whole instruction, present unless
 // the status is OK.
 type Finding struct {
@@ -65,6 +68,10 @@ func (c Check) bounded(ctx context.Context) Finding {
 	select {
 	case f = <-done:
 	case <-ctx.Done():
+		select { // one that heeds its context has children to end
+		case <-done:
+		case <-time.After(grace):
+		}
 	}
 	if f.ID == "" {
 		f.ID = c.ID

@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -262,7 +261,9 @@ func (r *run) finish(ctx context.Context, errs []error) Result {
 	err := telling(code, errs)
 	r.complete(code, err)
 	if werr := report.WriteDir(r.reportDir, r.report); werr != nil {
-		errs = append(errs, inStage(term.StagePost, fmt.Errorf("writing the report: %w", werr)))
+		post := &term.Error{Stage: term.StagePost, Err: werr} // the job itself is done
+		post.Hints = term.Hints(werr)
+		errs = append(errs, post)
 		code = CodeOf(errs...)
 		err = telling(code, errs)
 	}

@@ -131,7 +131,7 @@ func (g *guest) Held() map[string]string {
 	return map[string]string{
 		"memory": fmt.Sprintf("looked at every %v, the guest is ended beyond it", confine.WatchInterval),
 		"cpus":   "processor affinity",
-		"pids":   "RLIMIT_NPROC of the agent's user, held by gVisor",
+		"pids":   "RLIMIT_NPROC of each user in the guest, held by gVisor",
 		"disk":   "size of the overlay, held by gVisor",
 	}
 }

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,8 @@ func Untar(r io.Reader, dir string) error {
 	}
 	defer root.Close()
 	u := &unpacker{root: root}
-	tr := tar.NewReader(r)
+	end := &endReader{r: r}
+	tr := tar.NewReader(end)
 	for {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
@@ -35,11 +37,34 @@ func Untar(r io.Reader, dir string) error {
 			return fmt.Errorf("unpacking %q: %w", h.Name, err)
 		}
 	}
-	if err := u.finish(); err != nil {
-		return err
+	if _, err := io.Copy(io.Discard, end); err != nil {
+		return fmt.Errorf("reading the tar: %w", err)
 	}
-	_, err = io.Copy(io.Discard, r) // tar pads its end, and who sends shouldn't see a broken pipe
-	return err
+	if end.zeros < endZeros {
+		return fmt.Errorf("reading the tar: %w", io.ErrUnexpectedEOF)
+	}
+	return u.finish()
+}
+
+// endZeros is how many zero bytes mark the end of a tar (tar(5)). Package tar
+// takes one without for whole.
+const endZeros = 1024
+
+// endReader counts the zero bytes at the end of what it has read.
+type endReader struct {
+	r     io.Reader
+	zeros int
+}
+
+// Read reads from the reader below.
+func (e *endReader) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	last := bytes.TrimRight(p[:n], "\x00")
+	if len(last) > 0 {
+		e.zeros = 0
+	}
+	e.zeros += n - len(last)
+	return n, err
 }
 
 // folder is one whose mode is set in the end, when nothing needs to be written

@@ -25,7 +25,7 @@ const maxReportBytes = 16 << 20
 // *term.Error.
 func WriteDir(dir string, r Report) error {
 	if err := writeDir(dir, r); err != nil {
-		return term.Errorf(term.StageCollect, "report", "writing %q: %w", dir, err).
+		return term.Errorf(term.StageCollect, "", "writing the report to %q: %w", dir, err).
 			WithHint("make room for %q and see that this user may write there", dir)
 	}
 	return nil

@@ -95,6 +95,9 @@ func patched(file *gitdiff.File, content []byte) ([]byte, error) {
 	if !changesContent(file) {
 		return content, nil
 	}
+	if err := atEnd(file, content); err != nil {
+		return nil, err
+	}
 	var after bytes.Buffer
 	err := gitdiff.Apply(&after, bytes.NewReader(content), file, gitdiff.WithMaxBinaryFragmentBytes(maxTreeBytes))
 	if conflict, ok := errors.AsType[*gitdiff.Conflict](err); ok {
@@ -104,6 +107,25 @@ func patched(file *gitdiff.File, content []byte) ([]byte, error) {
 		return nil, fmt.Errorf("applying: %w", err)
 	}
 	return after.Bytes(), nil
+}
+
+// atEnd wants a hunk without trailing context, which git makes only at the end of
+// a file, to lie there: what was appended once isn't appended again.
+func atEnd(file *gitdiff.File, content []byte) error {
+	lines := int64(bytes.Count(content, []byte("\n")))
+	if len(content) > 0 && content[len(content)-1] != '\n' {
+		lines++
+	}
+	for _, f := range file.TextFragments {
+		end := f.OldPosition + f.OldLines - 1
+		if f.OldLines == 0 {
+			end = f.OldPosition
+		}
+		if f.TrailingContext == 0 && end != lines {
+			return &conflictError{reason: "the file goes on where the change ends"}
+		}
+	}
+	return nil
 }
 
 // hasID tells whether git gives content, as a blob, the object id id. The

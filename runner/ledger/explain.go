@@ -25,6 +25,8 @@ func explain(dir string, err error) error {
 		return e.WithHint("set %s to a folder on a file system with locks, such as ext4, xfs, btrfs or tmpfs", StateVariable)
 	case isFull(err):
 		return e.WithHint("free some space on the file system of %q, or set %s to a folder elsewhere", dir, StateVariable)
+	case errors.Is(err, syscall.ENOTDIR):
+		return e.WithHint("a part of the path %q is a file: set %s to a folder that can be made", dir, StateVariable)
 	case isReadOnly(err):
 		return e.WithHint("make %q writable for this user, or set %s to a folder that is", dir, StateVariable)
 	case isBusy(err):

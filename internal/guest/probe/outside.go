@@ -9,7 +9,7 @@ var (
 		"10.0.0.1:443", "172.17.0.1:2375", "192.168.0.1:80", // private; among them Docker's usual bridge
 		"100.64.0.1:443", "100.96.0.1:443", // shared address space; smolvm's gateway
 		"169.254.169.254:80", "[fd00:ec2::254]:80", // cloud metadata
-		"[fd00::1]:443", // unique-local; link-local ones need an interface, of which there must be none
+		"[fd00::1]:443",  // unique-local; link-local ones need an interface, of which there must be none
 		"192.0.2.53:853", // DNS over TLS
 	}
 	outsideUDP = []string{"192.0.2.1:443", "[2001:db8::1]:443"} // QUIC

@@ -16,9 +16,9 @@ type Session struct {
 	conn    net.Conn
 	timeout time.Duration
 
-	writing sync.Mutex // held for one frame; the runtime makes it fair
-	buffer  []byte     // of the frame that is written
-	failed  error      // why nothing can be sent any more
+	writing chan struct{} // has an element while a frame is written; who waits longest is next
+	buffer  []byte        // of the frame that is written
+	failed  error         // why nothing can be sent any more
 
 	mu        sync.Mutex
 	senders   map[uint32]*Sender
@@ -32,7 +32,7 @@ type Session struct {
 // may take forever.
 func NewSession(conn net.Conn, timeout time.Duration) *Session {
 	return &Session{
-		conn: conn, timeout: timeout, done: make(chan struct{}),
+		conn: conn, timeout: timeout, done: make(chan struct{}), writing: make(chan struct{}, 1),
 		senders: map[uint32]*Sender{}, receivers: map[uint32]*Receiver{},
 	}
 }
@@ -81,8 +81,8 @@ func (s *Session) Send(f Frame) error {
 	if len(f.Payload) > MaxPayload {
 		panic(fmt.Sprintf("wire: a payload of %d bytes", len(f.Payload)))
 	}
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	s.writing <- struct{}{}
+	defer func() { <-s.writing }()
 	if err := cmp.Or(s.failed, s.Err()); err != nil {
 		return err
 	}
