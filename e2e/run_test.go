@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -373,5 +374,33 @@ func TestReapLeavesALiveRunAlone(t *testing.T) {
 	})
 	if code := cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("the live run ended with %d", code)
+	}
+}
+
+func TestFilesThatTheStarterLeftOpenStayWithTheSupervisor(t *testing.T) {
+	w := newWorld(t, true)
+	file, err := os.OpenFile(w.write("step-output", ""), os.O_RDWR, 0)
+	w.must(err)
+	defer file.Close()
+	cmd := w.command(t.Context(), "run", "--", "sh", "-c", "echo up; sleep 1")
+	cmd.ExtraFiles = []*os.File{file}
+	seen := 0
+	w.during(cmd, func() {
+		for _, p := range processesOf(w.uid) {
+			var pid int
+			if _, err := parse(p, &pid); err != nil || pid == cmd.Process.Pid {
+				continue
+			}
+			seen++
+			links, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/fd/*")
+			for _, link := range links {
+				if target, _ := os.Readlink(link); target == file.Name() {
+					t.Errorf("%s has %s", p, target)
+				}
+			}
+		}
+	})
+	if seen == 0 && os.Getuid() == 0 {
+		t.Error("no process of the job was seen")
 	}
 }
