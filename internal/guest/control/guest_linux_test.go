@@ -202,7 +202,7 @@ func TestShutdownEndsTheGuest(t *testing.T) {
 }
 
 func TestGuestWhoseProcess1DiesBreaksTheConnection(t *testing.T) {
-	eachKind(t, func(t *testing.T, w *world) {
+	eachProcess1(t, func(t *testing.T, w *world) {
 		fifo, gone := w.fifo()
 		out := waitFor("up")
 		ended := make(chan error, 1)
@@ -222,9 +222,7 @@ func TestGuestWhoseProcess1DiesBreaksTheConnection(t *testing.T) {
 		if _, err := w.exec(w.cmd(io.Discard, io.Discard, "true")); !errors.Is(err, control.ErrEnded) {
 			t.Errorf("a command after the end: %v", err)
 		}
-		if w.kind.namespaces {
-			gone("the guest")
-		}
+		gone("the guest")
 	})
 }
 
