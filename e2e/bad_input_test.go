@@ -268,8 +268,11 @@ func TestFullDiskIsSaidAndLeavesNothing(t *testing.T) {
 		r := w.onSmallDisk("8k", "run", "--quiet", "--report-dir", report, "--", "true")
 		refuses(t, r, 6, "writing the report", "no space left on device", "hint: make room")
 		r = w.onSmallDisk("256k", "run", "--quiet", "--report-dir", report, "--", "seq", "100000")
-		if r.code == 0 || !strings.Contains(r.stderr, "no space left on device") {
+		if r.code != 6 || !strings.Contains(r.stderr, "keeping the agent's log") || !strings.Contains(r.stderr, "no space left on device") {
 			t.Errorf("a log that doesn't fit: exit code %d: %s", r.code, r.stderr)
+		}
+		if !strings.HasSuffix(r.stdout, "\n100000\n") {
+			t.Errorf("what was shown ends with the log: %q", r.stdout[max(0, len(r.stdout)-40):])
 		}
 		w.nothingLeft()
 		w.env = []string{"BOT_BOTTLE_STATE=" + small}

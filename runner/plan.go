@@ -68,8 +68,8 @@ type Deps struct {
 	Executable string             // our static binary, by a path that can be bound
 	Version    string
 	Log        zerolog.Logger
-	Stdout     io.Writer // the agent's output, made harmless
-	Stderr     io.Writer // likewise
+	Stdout     Output // the agent's output, made harmless; nil: not shown
+	Stderr     Output // likewise
 	Progress   Progress  // nil: nobody is told
 }
 

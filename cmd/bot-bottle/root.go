@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/bot-bottle/action/internal/neutralize"
 	"github.com/bot-bottle/action/internal/term"
@@ -29,7 +28,8 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // execute parses the command line, runs the verb and gives the exit code.
 func execute(args []string) int {
-	root := rootCommand()
+	c := newConsole()
+	root := rootCommand(c)
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
 	if err == nil {
@@ -40,7 +40,8 @@ func execute(args []string) int {
 		exit = &exitError{code: usageUnlessKnown(err), err: err}
 	}
 	// What a guest chose can be part of an error.
-	out := neutralize.NewWriter(os.Stderr, neutralize.Options{})
+	c.hurry()
+	out := neutralize.NewWriter(c.stderr, neutralize.Options{})
 	defer out.Close()
 	fmt.Fprint(out, term.Explain(err))
 	return int(exit.code)
@@ -56,7 +57,7 @@ func usageUnlessKnown(err error) runner.ExitCode {
 	return code
 }
 
-func rootCommand() *cobra.Command {
+func rootCommand(c console) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bot-bottle",
 		Short: "Run a coding agent in a bottle",
@@ -74,6 +75,6 @@ door broke; 124 time limit; 130 interrupted; 143 terminated.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return term.Errorf(term.StageUsage, "", "%w", err).WithHint("%s --help shows the flags", cmd.CommandPath())
 	})
-	root.AddCommand(runCommand(), applyCommand(), lsCommand(), inspectCommand(), reapCommand(), versionCommand())
+	root.AddCommand(runCommand(c), applyCommand(), lsCommand(), inspectCommand(), reapCommand(), versionCommand())
 	return root
 }

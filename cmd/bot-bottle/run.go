@@ -33,7 +33,7 @@ type runFlags struct {
 	asJSON      bool
 }
 
-func runCommand() *cobra.Command {
+func runCommand(c console) *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run [flags] [-- COMMAND [ARG...]]",
@@ -49,7 +49,7 @@ to stderr.`,
 		Example: `  bot-bottle run -- id -u
   bot-bottle run --bottle web --agent fixer --workspace .
   bot-bottle run --bottle web --workspace . --timeout 10m -- make test`,
-		RunE: func(cmd *cobra.Command, args []string) error { return run(cmd, f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return run(cmd, c, f, args) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.bottle, "bottle", "", "bottle to use (default: the agent's, else one that reaches nothing)")
@@ -70,20 +70,20 @@ to stderr.`,
 	return cmd
 }
 
-func run(cmd *cobra.Command, f runFlags, args []string) error {
+func run(cmd *cobra.Command, c console, f runFlags, args []string) error {
 	if err := harden(); err != nil {
 		return err
 	}
-	ctx, life, err := begin(cmd.Context(), f.lifeline)
+	ctx, end, err := begin(cmd.Context(), c, f.lifeline)
 	if err != nil {
 		return err
 	}
-	defer life.end()
+	defer end()
 	if cmd.ArgsLenAtDash() > 0 || cmd.ArgsLenAtDash() < 0 && len(args) > 0 {
 		return term.Errorf(term.StageUsage, "", "reading the arguments: unexpected %q", args[0]).
 			WithHint("put a command after --: bot-bottle run -- %s", args[0])
 	}
-	w, err := openWorld(ctx, life.stderr)
+	w, err := openWorld(ctx, c.stderr)
 	if err != nil {
 		return orCause(ctx, err)
 	}
@@ -92,16 +92,16 @@ func run(cmd *cobra.Command, f runFlags, args []string) error {
 	if err != nil {
 		return orCause(ctx, err)
 	}
-	w.deps.Stdout, w.deps.Stderr = life.stdout, life.stderr
+	w.deps.Stdout, w.deps.Stderr = c.stdout, c.stderr
 	if f.asJSON {
-		w.deps.Stdout = life.stderr
+		w.deps.Stdout = c.stderr
 	}
 	style := term.NewStyle(term.Colour(os.Stderr, os.Getenv))
 	if !f.quiet && !f.asJSON {
-		w.deps.Progress = &stages{term.NewProgress(life.stderr, term.Live(os.Stderr, os.Getenv), style)}
+		w.deps.Progress = &stages{term.NewProgress(c.stderr, term.Live(os.Stderr, os.Getenv), style)}
 	}
 	result := runner.Run(ctx, plan, w.deps)
-	return tellResult(life, f, style, result)
+	return tellResult(c, f, style, result)
 }
 
 // orCause gives the reason why ctx was ended, where it was, instead of err.
@@ -133,14 +133,15 @@ func (s *stages) End(_ string, _ time.Duration, ok bool) {
 }
 
 // tellResult prints the document or the table, and the error if there is one.
-func tellResult(life *lifetime, f runFlags, style term.Style, r runner.Result) error {
+func tellResult(c console, f runFlags, style term.Style, r runner.Result) error {
+	c.hurry()
 	told := &exitError{code: r.Code, err: r.Err}
 	if f.asJSON {
-		if err := writeReport(life.stdout, r.Report); err != nil && r.Code == runner.ExitOK {
-			return term.Errorf(term.StagePost, "stdout", "writing the report: %w", err)
+		if err := writeReport(c.stdout, r.Report); err != nil && r.Code == runner.ExitOK {
+			return err
 		}
 	} else if !f.quiet && r.Report.Run.ID != "" {
-		if err := report.Table(life.stderr, r.Report, style); err != nil && r.Code == runner.ExitOK {
+		if err := report.Table(c.stderr, r.Report, style); err != nil && r.Code == runner.ExitOK {
 			return term.Errorf(term.StagePost, "stderr", "writing the table: %w", err)
 		}
 	}
