@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -158,15 +159,15 @@ func writeReport(w io.Writer, r report.Report) error {
 
 // makePlan turns flags and manifests into a plan, without any effect.
 func makePlan(ctx context.Context, w *world, f runFlags, timeoutGiven bool, argv []string) (runner.Plan, error) {
+	backend := cmp.Or(f.backend, w.settings.Backend)
+	if err := runner.CheckBackend(backend, w.deps.Backends); err != nil {
+		return runner.Plan{}, err
+	}
 	plan, err := fromManifests(f, argv)
 	if err != nil {
 		return plan, err
 	}
-	plan.Name, plan.Task.Root = f.name, f.root
-	plan.Backend = w.settings.Backend
-	if f.backend != "" {
-		plan.Backend = f.backend
-	}
+	plan.Name, plan.Task.Root, plan.Backend = f.name, f.root, backend
 	if timeoutGiven {
 		if f.timeout <= 0 {
 			return plan, term.Errorf(term.StageUsage, "--timeout", "reading the time limit: %v is not more than 0", f.timeout).
@@ -186,7 +187,8 @@ func withWorkspace(ctx context.Context, plan *runner.Plan, f runFlags) error {
 	if f.workspace == "" {
 		for flag, given := range map[string]bool{"--uncommitted": f.uncommitted, "--allow": len(f.allow) > 0} {
 			if given {
-				return term.Errorf(term.StageUsage, flag, "reading the flags: it needs --workspace")
+				return term.Errorf(term.StageUsage, flag, "reading the flags: it needs --workspace").
+					WithHint("name the checkout with --workspace DIR, or leave %s out", flag)
 			}
 		}
 		return nil

@@ -11,9 +11,9 @@ import (
 
 // settings are what the environment can say; a flag of the same name wins. Where
 // bottles come from is not among them: under a runner the environment is the
-// job's, and the job does not choose its own policy.
+// job's, and the job does not choose its own policy. The state folder is the
+// ledger's to find.
 type settings struct {
-	State    string `env:"STATE"`
 	Backend  string `env:"BACKEND" envDefault:"auto"`
 	LogLevel string `env:"LOG_LEVEL" envDefault:"warn"`
 }
@@ -24,9 +24,6 @@ func readSettings() (settings, error) {
 	s, err := env.ParseAsWithOptions[settings](env.Options{Prefix: envPrefix})
 	if err != nil {
 		return s, term.Errorf(term.StageUsage, "environment", "reading %s*: %w", envPrefix, err)
-	}
-	if s.State != "" && !filepath.IsAbs(s.State) {
-		return s, term.Errorf(term.StageUsage, envPrefix+"STATE", "reading the state folder: %q is not absolute", s.State)
 	}
 	return s, nil
 }
