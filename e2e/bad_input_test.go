@@ -223,7 +223,12 @@ func TestBadStateFolderIsRefused(t *testing.T) {
 func TestBadReportFolderIsRefused(t *testing.T) {
 	eachCaller(t, func(t *testing.T, w *world) {
 		file, full := w.write("file", ""), filepath.Dir(w.write("full/of-things", ""))
-		for dir, word := range map[string]string{file: "not a directory", file + "/new": "not a directory", full: "it is not empty"} {
+		open, link := filepath.Join(w.dir, "open"), filepath.Join(w.dir, "linked")
+		w.must(os.Mkdir(open, 0o700))
+		w.must(os.Symlink("tmp", link))
+		w.own()
+		w.must(os.Chmod(open, 0o777))
+		for dir, word := range map[string]string{open: "only you may write to", link: "only you may write to", file: "not a directory", file + "/new": "not a directory", full: "it is not empty"} {
 			r := w.run("run", "--quiet", "--report-dir", dir, "--", "true")
 			refuses(t, r, 3, dir, word, "making the report folder", "hint: name a folder that does not exist yet")
 		}

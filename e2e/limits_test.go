@@ -122,6 +122,22 @@ func TestPIDLimitHolds(t *testing.T) {
 	})
 }
 
+func TestPIDLimitHoldsForRootAsManyUsers(t *testing.T) {
+	w := newWorld(t, os.Getuid() != 0)
+	const many = `for user in 0 2001 2002 2003 2004; do
+		(i=0; while [ $i -lt 40 ]; do setpriv --reuid $user --clear-groups sleep 20 || sleep 20 & i=$((i + 1)); done) 2>/dev/null
+	done; sleep 1; ` + count
+	r := w.limited("pids: 64, timeout: 20s", "root", many)
+	if n, err := strconv.Atoi(strings.TrimSpace(r.stdout)); err != nil || n < 32 || n > 64+1 {
+		t.Errorf("%d processes: %s", n, r)
+	}
+	r = w.limited("pids: 64, timeout: 20s, best_effort: true", "root", "setpriv --reuid 2001 --clear-groups id -u")
+	if r.stdout != "2001\n" {
+		t.Errorf("with best effort root can't become another user: %s", r)
+	}
+	w.nothingLeft()
+}
+
 func TestForkBombEndsWithTheJob(t *testing.T) {
 	asBoth(t, func(t *testing.T, w *world, who string) {
 		r := w.limited("pids: 128, timeout: 2s", who, "bomb() { bomb | bomb & }; bomb; sleep 60 || exit 3")

@@ -351,6 +351,62 @@ func TestDeadRunIsListedUntilReaped(t *testing.T) {
 	w.nothingLeft()
 }
 
+func TestReapFromAnotherSessionLeavesNothing(t *testing.T) {
+	eachCaller(t, func(t *testing.T, w *world) {
+		cmd := w.command(t.Context(), "run", "--", "sh", "-c", "echo up; sleep 60")
+		w.during(cmd, func() { cmd.Process.Kill() })
+		w.env = []string{"XDG_RUNTIME_DIR=" + filepath.Join(w.dir, "tmp"), "TMPDIR=/nowhere", "HOME=/nowhere"}
+		if r := w.run("reap"); r.code != 0 {
+			t.Error(r)
+		}
+		w.nothingLeft()
+	})
+}
+
+func TestGuestThatCantBeEndedIsNotForgotten(t *testing.T) {
+	eachCaller(t, func(t *testing.T, w *world) {
+		cmd := w.command(t.Context(), "run", "--", "sh", "-c", "echo up; sleep 60")
+		w.during(cmd, func() { cmd.Process.Kill() })
+		id := w.runs()[0].ID
+		record := filepath.Join(w.dir, "state/work", id, "guest.json")
+		good, err := os.ReadFile(record)
+		w.must(err)
+		w.must(os.WriteFile(record, []byte("{"), 0o600))
+		for range 2 { // the second has to know as much as the first
+			if r := w.run("reap"); r.code != 7 || !strings.Contains(r.stdout, "still owes guest") || !strings.Contains(r.stdout, "still owes work-folder") {
+				t.Errorf("with a record that can't be read: %s", r)
+			}
+			if r := w.run("ls", "--json"); !strings.Contains(r.stdout, `"alias": "127.`) || w.runs()[0].State != "dead" {
+				t.Errorf("the run, or its alias, is forgotten: %s", r)
+			}
+		}
+		w.must(os.WriteFile(record, good, 0o600))
+		if r := w.run("reap"); r.code != 0 {
+			t.Error(r)
+		}
+		w.nothingLeft()
+	})
+}
+
+func TestReportFolderOfOnesOwnIsFound(t *testing.T) {
+	eachCaller(t, func(t *testing.T, w *world) {
+		c := w.checkout(map[string]string{"a.txt": "one\n"})
+		dir := filepath.Join(w.dir, "report")
+		if r := c.work("own", "echo two >> a.txt", "--report-dir", dir); r.code != 0 {
+			t.Fatal(r)
+		}
+		if w.report() != dir {
+			t.Errorf("ls names %q", w.report())
+		}
+		if r := w.run("inspect", "own", "--json"); !strings.Contains(r.stdout, `"verdict": "passed"`) {
+			t.Errorf("inspect: %s", r)
+		}
+		if r := w.run("apply", "own"); r.code != 0 {
+			t.Errorf("apply: %s", r)
+		}
+	})
+}
+
 func TestRunReapsFirst(t *testing.T) {
 	w := newWorld(t, true)
 	cmd := w.command(t.Context(), "run", "--", "sh", "-c", "echo up; sleep 60")

@@ -178,7 +178,7 @@ func (w *world) nothingLeft() {
 			w.t.Errorf("the folder of run %s is left", id)
 		}
 	}
-	for _, dir := range []string{"run/bot-bottle", "state/disks", "state/locks", "tmp"} {
+	for _, dir := range []string{"run", "state/run", "state/work", "state/disks", "state/locks", "tmp"} {
 		if names := list(filepath.Join(w.dir, dir)); len(names) != 0 {
 			w.t.Errorf("%s holds %v", dir, names)
 		}

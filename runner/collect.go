@@ -41,7 +41,7 @@ func (p *Proven) sendWorkspace(ctx context.Context) error {
 	packed := make(chan error, 1)
 	go func() {
 		var err error
-		p.base, err = checkout.Pack(ctx, workspace.PackOptions{Uncommitted: p.plan.Workspace.Uncommitted, TempDir: p.deps.Places.runFolder(p.id)}, w)
+		p.base, err = checkout.Pack(ctx, workspace.PackOptions{Uncommitted: p.plan.Workspace.Uncommitted, TempDir: p.deps.Places.workFolder(p.id)}, w)
 		w.CloseWithError(err)
 		packed <- err
 	}()
@@ -176,7 +176,7 @@ func userName(root bool) string {
 func (p *Proven) gatherPatch(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, handoverTimeout, fmt.Errorf("reading the changes took longer than %v", handoverTimeout))
 	defer cancel()
-	path := filepath.Join(p.deps.Places.runFolder(p.id), "patch.untrusted")
+	path := filepath.Join(p.deps.Places.workFolder(p.id), "patch.untrusted")
 	f, err := create(path)
 	if err != nil {
 		return "", inStage(term.StageCollect, fmt.Errorf("opening a file for the changes: %w", err))

@@ -17,11 +17,12 @@ import (
 
 // The kinds of effects that a job has on its host. They stand in the ledger.
 const (
-	kindAlias     = "alias"
-	kindRunFolder = "run-folder"
-	kindDisk      = "disk"
-	kindSidecar   = "sidecar"
-	kindGuest     = "guest"
+	kindAlias      = "alias"
+	kindWorkFolder = "work-folder"
+	kindRunFolder  = "run-folder"
+	kindDisk       = "disk"
+	kindSidecar    = "sidecar"
+	kindGuest      = "guest"
 )
 
 // ofGuest are the kinds that are undone before anything of the guest's is looked
@@ -47,15 +48,26 @@ func decodeRun(args json.RawMessage) (string, error) {
 // registry knows how to undo every kind, in any process.
 func (d Deps) registry() journal.Registry {
 	return journal.Registry{
-		kindAlias:     undoAlias{d.Ledger},
-		kindRunFolder: undoFolder{d.Places.Runtime},
-		kindDisk:      undoFolder{d.Places.disks()},
-		kindSidecar:   undoSidecar{d.Places},
-		kindGuest:     undoGuest{d.Backends},
+		kindAlias:      undoAlias{ledger: d.Ledger},
+		kindWorkFolder: undoFolder{parents: []string{d.Places.work()}},
+		kindRunFolder:  undoFolder{parents: Runtimes(os.Getuid(), d.Places.State)},
+		kindDisk:       undoFolder{parents: []string{d.Places.disks()}},
+		kindSidecar:    undoSidecar{d.Places},
+		kindGuest:      undoGuest{d.Backends},
 	}
 }
 
-type undoAlias struct{ ledger *ledger.Ledger }
+// afterGuest is for what a guest or sidecar that could not be ended still uses, or
+// is found by.
+type afterGuest struct{}
+
+// After are the guest and the sidecar.
+func (afterGuest) After() []string { return ofGuest }
+
+type undoAlias struct {
+	afterGuest
+	ledger *ledger.Ledger
+}
 
 // Undo gives the alias of the run back.
 func (u undoAlias) Undo(ctx context.Context, _ int, args json.RawMessage) error {
@@ -66,33 +78,44 @@ func (u undoAlias) Undo(ctx context.Context, _ int, args json.RawMessage) error 
 	return u.ledger.ReleaseAlias(ctx, run)
 }
 
-type undoFolder struct{ parent string }
+type undoFolder struct {
+	afterGuest
+	parents []string // the folder is in one of them
+}
 
-// Undo removes the run's folder below the parent, following no link, and sees it
+// Undo removes the run's folder below the parents, following no link, and sees it
 // gone.
 func (u undoFolder) Undo(_ context.Context, _ int, args json.RawMessage) error {
 	run, err := decodeRun(args)
 	if err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(u.parent)
+	var errs []error
+	for _, parent := range u.parents {
+		errs = append(errs, removeBelow(parent, run))
+	}
+	return errors.Join(errs...)
+}
+
+func removeBelow(parent, run string) error {
+	root, err := os.OpenRoot(parent)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("opening %q: %w", u.parent, err)
+		return fmt.Errorf("opening %q: %w", parent, err)
 	}
 	defer root.Close()
 	if err := root.RemoveAll(run); err != nil {
-		return fmt.Errorf("removing %q: %w", filepath.Join(u.parent, run), err)
+		return fmt.Errorf("removing %q: %w", filepath.Join(parent, run), err)
 	}
 	if _, err := root.Lstat(run); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing %q: it is still there", filepath.Join(u.parent, run))
+		return fmt.Errorf("removing %q: it is still there", filepath.Join(parent, run))
 	}
 	return nil
 }
 
-// sidecarRecord, in the run's folder, names the sidecar's process.
+// sidecarRecord, in the run's work folder, names the sidecar's process.
 const sidecarRecord = "sidecar.json"
 
 type undoSidecar struct{ places Places }
@@ -104,16 +127,12 @@ func (u undoSidecar) Undo(ctx context.Context, _ int, args json.RawMessage) erro
 	if err != nil {
 		return err
 	}
-	data, err := os.ReadFile(filepath.Join(u.places.runFolder(run), sidecarRecord))
+	r, err := confine.ReadRecord(filepath.Join(u.places.workFolder(run), sidecarRecord))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading the sidecar's process: %w", err)
-	}
-	var r confine.Record
-	if err := json.Unmarshal(data, &r); err != nil {
-		return fmt.Errorf("reading the sidecar's process: %w", err)
+		return err
 	}
 	return confine.End(ctx, r)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
@@ -79,20 +78,31 @@ func (r *run) leaseAlias(ctx context.Context) error {
 	})
 }
 
-// makeFolders makes the run's folder with the doors, and the disk's.
+// makeFolders makes the run's own folders: for the supervisor, for the doors, and
+// for what the guest writes.
 func (r *run) makeFolders(ctx context.Context) error {
-	err := r.journal.Effect(ctx, kindRunFolder, runArgs{r.id}, journal.Local, func(context.Context) error {
-		if err := os.Mkdir(r.deps.Places.runFolder(r.id), 0o700); err != nil {
+	places := r.deps.Places
+	for _, f := range []struct {
+		kind  string
+		paths []string
+	}{
+		{kindWorkFolder, []string{places.workFolder(r.id)}},
+		{kindRunFolder, []string{places.runFolder(r.id), places.doors(r.id)}},
+		{kindDisk, []string{places.disk(r.id)}},
+	} {
+		err := r.journal.Effect(ctx, f.kind, runArgs{r.id}, journal.Local, func(context.Context) error {
+			for _, path := range f.paths {
+				if err := os.Mkdir(path, 0o700); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
-		return os.Mkdir(r.deps.Places.doors(r.id), 0o700)
-	})
-	if err != nil {
-		return err
 	}
-	return r.journal.Effect(ctx, kindDisk, runArgs{r.id}, journal.Local, func(context.Context) error {
-		return os.Mkdir(r.deps.Places.disk(r.id), 0o700)
-	})
+	return nil
 }
 
 // doorSockets names the socket of each door.
@@ -172,19 +182,11 @@ func (r *run) startSidecar(ctx context.Context) error {
 }
 
 func (r *run) recordSidecar() error {
-	boot, err := confine.BootID()
-	if err != nil {
-		return err
-	}
-	ref, err := confine.RefOf(r.sidecar.PID())
+	record, err := confine.RecordOf(r.sidecar.PID(), 0)
 	if err != nil {
 		return fmt.Errorf("recording the sidecar's process: %w", err)
 	}
-	data, err := json.Marshal(confine.Record{BootID: boot, Outer: ref})
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(r.deps.Places.runFolder(r.id), sidecarRecord), data, 0o600)
+	return confine.WriteRecord(filepath.Join(r.deps.Places.workFolder(r.id), sidecarRecord), record)
 }
 
 // nonceBytes is enough that no guest can guess it.

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -112,41 +113,55 @@ func (r *run) begin(ctx context.Context) (err error) {
 func (r *run) enter(ctx context.Context) error {
 	begun, lock, err := r.deps.Ledger.Begin(ctx, ledger.NewRun{
 		Name: r.plan.Name, Bottle: r.plan.Bottle, Agent: r.plan.Agent,
-		Backend: r.backend.Name(), Isolation: string(r.backend.Isolation()), Workspace: r.plan.workspaceDir(),
+		Backend: r.backend.Name(), Isolation: string(r.backend.Isolation()), Workspace: r.plan.workspaceDir(), Report: r.plan.ReportDir,
 	})
 	if err != nil {
 		return err
 	}
 	r.id, r.name = begun.ID, begun.Name
 	r.journal = journal.New(r.deps.Ledger, lock, r.deps.registry())
-	r.reportDir = r.plan.ReportDir
-	if r.reportDir == "" {
-		r.reportDir = r.deps.Places.Report(r.id)
-	}
+	r.reportDir = r.deps.Places.Report(begun)
 	if err := makeReportDir(r.reportDir); err != nil {
 		return errors.Join(err, r.journal.Close(ctx))
 	}
 	return nil
 }
 
-// makeReportDir makes the folder, which must be new or empty: a report is not
-// mixed with another.
+// makeReportDir makes the folder, which must be new, or empty and ours alone to
+// write to: a report is not mixed with another, and nobody puts a link where we
+// will write.
 func makeReportDir(dir string) error {
 	err := os.MkdirAll(filepath.Dir(dir), 0o700)
 	if err == nil {
 		err = os.Mkdir(dir, 0o700)
 	}
 	if errors.Is(err, os.ErrExist) {
-		var entries []os.DirEntry
-		if entries, err = os.ReadDir(dir); err == nil && len(entries) > 0 {
-			err = errors.New("it is not empty")
-		}
+		err = takeReportDir(dir)
 	}
 	if err != nil {
 		return term.Errorf(term.StagePreflight, dir, "making the report folder: %w", err).
 			WithHint("name a folder that does not exist yet, where you may write, with --report-dir")
 	}
 	return nil
+}
+
+// takeReportDir closes a folder that is there to others.
+func takeReportDir(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() || ownerOf(info) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("it is not a folder that only you may write to (%v)", info.Mode())
+	}
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		err = errors.New("it is not empty")
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o700)
 }
 
 // whole is the way of a job that is in the ledger.

@@ -119,6 +119,7 @@ func (r *run) command(t Task) control.Cmd {
 	}
 	if t.Root {
 		cmd.UID, cmd.GID = 0, 0
+		cmd.ManyUsers = r.plan.Policy.Limits.BestEffort
 	}
 	return cmd
 }

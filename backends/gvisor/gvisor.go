@@ -26,7 +26,8 @@ type Backend struct {
 }
 
 // New gives the backend, which keeps the record of a guest's processes in the
-// run's folder below runs.
+// run's folder below runs, beside the ledger: whoever reads the one finds the
+// other.
 func New(runs string) *Backend {
 	if !filepath.IsAbs(runs) {
 		panic(fmt.Sprintf("gvisor: %q is not absolute", runs))

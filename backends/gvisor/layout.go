@@ -131,7 +131,8 @@ func namespaces() []specs.LinuxNamespace {
 }
 
 // initCapabilities are those of the guest's process 1, and the most that root in
-// the guest can have. They are worth nothing outside the sandbox. SYS_ADMIN and
+// the guest can have: process 1 keeps to itself those to become another user (see
+// guest.Command). They are worth nothing outside the sandbox. SYS_ADMIN and
 // SYS_RESOURCE are never among them: with those the limit on tasks would not
 // hold.
 func initCapabilities(root bool) []string {

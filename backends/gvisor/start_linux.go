@@ -3,7 +3,6 @@ package gvisor
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,7 +15,7 @@ import (
 	"github.com/bot-bottle/action/internal/guest/probe"
 )
 
-// recordFile, in the run's folder, holds the guest's processes (confine.Record).
+// recordFile, in the run's work folder, holds the guest's processes (confine.Record).
 const recordFile = "guest.json"
 
 // Create gives the disk folder to the guest's user; everything else of the guest
@@ -57,7 +56,7 @@ func (b *Backend) Start(ctx context.Context, s backends.Spec, h backends.Handle)
 		Executable: "/proc/self/exe",
 		Stdout:     g.diagnosis,
 		Stderr:     g.diagnosis,
-		Recorded:   func(r confine.Record) error { return writeRecord(b.recordPath(h), r) },
+		Recorded:   func(r confine.Record) error { return confine.WriteRecord(b.recordPath(h), r) },
 	})
 	if err != nil {
 		return nil, g.explain(fmt.Errorf("booting the guest: %w", err))
@@ -69,35 +68,18 @@ func (b *Backend) Start(ctx context.Context, s backends.Spec, h backends.Handle)
 // record the guest never ran: its processes start only after it is written, and
 // die with the one that started them.
 func (b *Backend) Remove(ctx context.Context, h backends.Handle) error {
-	data, err := os.ReadFile(b.recordPath(h))
+	r, err := confine.ReadRecord(b.recordPath(h))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading the guest's processes: %w", err)
-	}
-	var r confine.Record
-	if err := json.Unmarshal(data, &r); err != nil {
-		return fmt.Errorf("reading the guest's processes from %q: %w", b.recordPath(h), err)
+		return err
 	}
 	return confine.End(ctx, r)
 }
 
 func (b *Backend) recordPath(h backends.Handle) string {
 	return filepath.Join(b.runs, h.Run, recordFile)
-}
-
-// writeRecord puts the record in place in one step: a reader sees all of it or
-// nothing. After a power loss it is of no use, so that it isn't synced.
-func writeRecord(path string, r confine.Record) error {
-	data, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
-		return fmt.Errorf("recording the guest's processes: %w", err)
-	}
-	return os.Rename(path+".new", path)
 }
 
 // guest is a started guest.
@@ -128,10 +110,17 @@ func (g *guest) Errnos() probe.Errnos { return probe.GVisorErrnos() }
 
 // Held says how each limit is held.
 func (g *guest) Held() map[string]string {
+	pids := "RLIMIT_NPROC, held by gVisor; root can't become another user"
+	switch {
+	case !g.spec.Root:
+		pids = "RLIMIT_NPROC, held by gVisor"
+	case g.spec.Limits.BestEffort:
+		pids = "RLIMIT_NPROC of each user, held by gVisor; root can become many users (best effort)"
+	}
 	return map[string]string{
 		"memory": fmt.Sprintf("looked at every %v, the guest is ended beyond it", confine.WatchInterval),
 		"cpus":   "processor affinity",
-		"pids":   "RLIMIT_NPROC of each user in the guest, held by gVisor",
+		"pids":   pids,
 		"disk":   "size of the overlay, held by gVisor",
 	}
 }

@@ -65,7 +65,7 @@ func apply(cmd *cobra.Command, which string, f applyFlags) error {
 	if dir == "" {
 		dir = run.Workspace
 	}
-	patch, err := readPatch(w.deps.Places.Report(run.ID), run.Outcome.Patch, f.allow)
+	patch, err := readPatch(w.deps.Places.Report(run), run.Outcome.Patch, f.allow)
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func lineOf(deps runner.Deps, r ledger.Run) (runLine, error) {
 	}
 	line := runLine{
 		ID: r.ID, Name: r.Name, State: string(r.State), Created: r.Created, Bottle: r.Bottle, Agent: r.Agent,
-		Backend: r.Backend, Workspace: r.Workspace, Report: deps.Places.Report(r.ID),
+		Backend: r.Backend, Workspace: r.Workspace, Report: deps.Places.Report(r),
 	}
 	if r.State == ledger.StateOpen {
 		line.State = map[bool]string{true: "live", false: "dead"}[live]
@@ -114,7 +114,7 @@ func printRuns(out io.Writer, lines []runLine, all bool) error {
 			what = "no run yet"
 		}
 		_, err := fmt.Fprintln(out, what)
-		return err
+		return toStdout(err)
 	}
 	var table term.Table
 	table.Row("ID", "NAME", "STATE", "BOTTLE", "AGENT", "BACKEND", "EXIT", "STARTED")
@@ -126,5 +126,5 @@ func printRuns(out io.Writer, lines []runLine, all bool) error {
 		table.Row(l.ID, l.Name, l.State, l.Bottle, l.Agent, l.Backend, exit, l.Created.Local().Format(time.DateTime))
 	}
 	_, err := table.WriteTo(out)
-	return err
+	return toStdout(err)
 }

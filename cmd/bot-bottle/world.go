@@ -37,7 +37,7 @@ func openWorld(ctx context.Context, stderr io.Writer) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	runtime, err := runner.DefaultRuntime(os.Getenv, os.Getuid(), state)
+	runtime, err := runner.DefaultRuntime(os.Getuid(), state)
 	if err != nil {
 		return nil, err
 	}
@@ -55,11 +55,12 @@ func openWorld(ctx context.Context, stderr io.Writer) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
+	places := runner.Places{State: state, Runtime: runtime}
 	w := &world{settings: s, stderr: stderr}
 	w.deps = runner.Deps{
-		Places:     runner.Places{State: state, Runtime: runtime},
+		Places:     places,
 		Ledger:     l,
-		Backends:   []backends.Backend{gvisor.New(runtime)},
+		Backends:   []backends.Backend{gvisor.New(places.Records())},
 		Executable: exe,
 		Version:    version,
 		Log:        zerolog.New(zerolog.ConsoleWriter{Out: stderr, NoColor: true}).Level(level).With().Timestamp().Logger(),

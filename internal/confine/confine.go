@@ -82,9 +82,10 @@ type Entry struct {
 // Record identifies the processes of a running helper to whoever must end them
 // after the caller's death. It is written before the helper runs.
 type Record struct {
-	BootID string     `json:"boot_id"`
-	Outer  ProcessRef `json:"outer"`
-	Inner  ProcessRef `json:"inner"`
+	BootID       string     `json:"boot_id"`
+	PIDNamespace uint64     `json:"pid_namespace"` // in which the ids below mean something
+	Outer        ProcessRef `json:"outer"`
+	Inner        ProcessRef `json:"inner"`
 }
 
 // ProcessRef is a process id as the host's pid namespace has it, with its start

@@ -128,7 +128,7 @@ func TestConfinedProcessSeesOnlyWhatIsListed(t *testing.T) {
 
 func TestConfinedProcessHasNoRightsOnTheHost(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("only root has rights to lose; the test of root runs it")
+		testenv.Skip(t, "only root has rights to lose; the test of root runs it")
 	}
 	w := world{helper: testenv.Binary(t, "./internal/helper")}
 	dir := testenv.ShortDir(t)

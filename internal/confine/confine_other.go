@@ -59,3 +59,9 @@ func BootID() (string, error) { return "", errPlatform }
 
 // RefOf always gives an error on this platform.
 func RefOf(int) (ProcessRef, error) { return ProcessRef{}, errPlatform }
+
+// RecordOf always gives an error on this platform.
+func RecordOf(int, int) (Record, error) { return Record{}, errPlatform }
+
+// PIDNamespace always gives an error on this platform.
+func PIDNamespace() (uint64, error) { return 0, errPlatform }

@@ -66,7 +66,7 @@ func outer() (int, error) {
 		return 0, fmt.Errorf("making the namespaces: %w", err)
 	}
 	r.Close()
-	record, err := recordOf(os.Getpid(), cmd.Process.Pid)
+	record, err := RecordOf(os.Getpid(), cmd.Process.Pid)
 	if err != nil {
 		return 0, err
 	}
@@ -104,19 +104,6 @@ func mapTo(attr *syscall.SysProcAttr, uid, gid int) {
 	attr.Credential = &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: true}
 }
 
-func recordOf(outer, inner int) (Record, error) {
-	id, err := BootID()
-	if err != nil {
-		return Record{}, err
-	}
-	r := Record{BootID: id}
-	if r.Outer, err = RefOf(outer); err != nil {
-		return Record{}, err
-	}
-	r.Inner, err = RefOf(inner)
-	return r, err
-}
-
 func exitCode(err error) (int, error) {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -144,8 +131,12 @@ func inner() (int, error) {
 	}
 	if spec.MemoryBytes > 0 {
 		go func() {
-			used := watchMemory(spec.MemoryBytes)
-			tell(status{Memory: used})
+			used, err := watchMemory(spec.MemoryBytes)
+			if err != nil { // what isn't seen isn't bounded
+				tell(status{Error: err.Error()})
+			} else {
+				tell(status{Memory: used})
+			}
 			os.Exit(128 + int(unix.SIGKILL)) // the kernel ends everything in the pid namespace
 		}()
 	}

@@ -64,6 +64,8 @@ func Start(ctx context.Context, spec Spec, opts Options) (*Process, error) {
 	}
 	specR, specW, err := os.Pipe()
 	if err != nil {
+		statusR.Close()
+		statusW.Close()
 		return nil, fmt.Errorf("making the description pipe: %w", err)
 	}
 	p := &Process{done: make(chan struct{})}
@@ -194,12 +196,51 @@ func End(ctx context.Context, r Record) error {
 	if r.BootID != id {
 		return nil
 	}
+	if err := r.checkNamespace(); err != nil {
+		return err
+	}
 	for _, ref := range []ProcessRef{r.Outer, r.Inner} {
 		if err := ref.end(ctx); err != nil {
 			return fmt.Errorf("ending process %d: %w", ref.PID, err)
 		}
 	}
 	return nil
+}
+
+// checkNamespace refuses a record whose process ids mean other processes here.
+func (r Record) checkNamespace() error {
+	here, err := PIDNamespace()
+	if err != nil || here == r.PIDNamespace {
+		return err
+	}
+	return fmt.Errorf("the processes were recorded in another pid namespace (%d, this is %d): reap where the job ran", r.PIDNamespace, here)
+}
+
+// PIDNamespace gives the number of the pid namespace that this process is in
+// (pid_namespaces(7)): process ids mean something within one only.
+func PIDNamespace() (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
+		return 0, fmt.Errorf("looking at the pid namespace: %w", err)
+	}
+	return st.Ino, nil
+}
+
+// RecordOf gives the record of two running processes; inner may be 0.
+func RecordOf(outer, inner int) (r Record, err error) {
+	if r.BootID, err = BootID(); err != nil {
+		return Record{}, err
+	}
+	if r.PIDNamespace, err = PIDNamespace(); err != nil {
+		return Record{}, err
+	}
+	if r.Outer, err = RefOf(outer); err != nil {
+		return Record{}, err
+	}
+	if inner != 0 {
+		r.Inner, err = RefOf(inner)
+	}
+	return r, err
 }
 
 // Alive tells whether ref is still the same running process. One that has ended

@@ -53,7 +53,7 @@ func (c *command) giveUp() error {
 		return fmt.Errorf("giving up new privileges: %w", err)
 	}
 	if c.UID == 0 {
-		return nil // root in the guest has what process 1 was given
+		return c.giveUpUsers() // and has what process 1 was given otherwise
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var sets [2]unix.CapUserData
@@ -72,6 +72,25 @@ func (c *command) giveUp() error {
 	sets[0].Inheritable, sets[1].Inheritable = 0, 0
 	if err := unix.Capset(&header, &sets[0]); err != nil {
 		return fmt.Errorf("giving up inheritable capabilities: %w", err)
+	}
+	return nil
+}
+
+// giveUpUsers keeps root from becoming another user: a limit on tasks is one on
+// each user's, and would be as many times larger.
+func (c *command) giveUpUsers() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return fmt.Errorf("reading capabilities: %w", err)
+	}
+	if c.ManyUsers || sets[0].Permitted&(1<<unix.CAP_SETUID|1<<unix.CAP_SETGID) == 0 {
+		return nil
+	}
+	for _, capability := range []uintptr{unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SETPCAP} {
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, capability, 0, 0, 0); err != nil {
+			return fmt.Errorf("giving up capability %d: %w", capability, err)
+		}
 	}
 	return nil
 }

@@ -38,6 +38,9 @@ type Command struct {
 	UID   uint32        `json:"uid"`
 	GID   uint32        `json:"gid"`   // its only group
 	Grace time.Duration `json:"grace"` // from SIGTERM to SIGKILL, in nanoseconds
+	// ManyUsers lets root become other users, each with a limit on tasks of its
+	// own.
+	ManyUsers bool `json:"many_users,omitempty"`
 }
 
 // Exit is how a command ended. The guest says so, and may lie.

@@ -56,6 +56,13 @@ type Versioned interface {
 	Version() int // of the form that this build writes; Undo knows all up to it
 }
 
+// Last is an Undoer of something that the undoing of other kinds still needs: where
+// they run, or who has the alias. It isn't called while the run owes any of them.
+type Last interface {
+	Undoer
+	After() []string // kinds
+}
+
 // DefaultDeadline is how long one Undo may take where its Undoer isn't Bounded:
 // a sandbox that has to be killed and unmounted on a loaded host takes seconds.
 const DefaultDeadline = 20 * time.Second

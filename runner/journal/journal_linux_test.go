@@ -340,3 +340,35 @@ func TestCloseSettlesOnlyWhatOwesNothing(t *testing.T) {
 		}
 	}
 }
+
+// last is an Undoer that goes after others.
+type last struct {
+	Undoer
+	after []string
+}
+
+func (l last) After() []string { return l.after }
+
+func TestWhatTheUndoingOfOthersNeedsStaysWhileTheyAreOwed(t *testing.T) {
+	var r recorder
+	stuck := errors.New("stuck")
+	registry := r.registry("key", "other")
+	registry["guest"] = r.undoer("guest", stuck)
+	registry["folder"] = last{r.undoer("folder", nil), []string{"guest", "sidecar"}}
+	j := journalWith(t, registry)
+	did(t, j, "folder", "other", "guest", "key")
+	left := j.Settle(t.Context())
+	if got := owed(t, j); got != "guest folder" || len(left) != 2 {
+		t.Errorf("%q is owed, and %v was told", got, left)
+	}
+	if slices.Contains(r, "folder") {
+		t.Error("the folder was undone while the guest was owed")
+	}
+	registry["guest"] = r.undoer("guest", nil)
+	if left := j.Settle(t.Context()); len(left) != 0 || owed(t, j) != "" {
+		t.Errorf("%q is owed, and %v was told", owed(t, j), left)
+	}
+	if got := r[len(r)-2:]; !slices.Equal(got, []string{"guest", "folder"}) {
+		t.Errorf("undone in the order %v", got)
+	}
+}

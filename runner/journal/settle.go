@@ -34,7 +34,8 @@ type Remainder struct {
 // guest and the sidecar go before their output is read, the rest after.
 //
 // It never stops early: an Undo that fails, panics or outlasts its deadline
-// leaves a remainder, and the next one is undone. For the same reason the end
+// leaves a remainder, and the next one is undone, unless it is a Last one that the
+// remainder needs. For the same reason the end
 // of ctx does not end it; the sum of the deadlines does. It may be called
 // again, and then tries again.
 func (j *Journal) Settle(ctx context.Context, kinds ...string) []Remainder {
@@ -45,15 +46,33 @@ func (j *Journal) Settle(ctx context.Context, kinds ...string) []Remainder {
 		left = append(left, remainder(ledger.Obligation{Run: j.run}, err))
 		owed = j.remembered()
 	}
+	owing := map[string]int{}
+	for _, o := range owed {
+		owing[o.Kind]++
+	}
 	for _, o := range owed {
 		if len(kinds) > 0 && !slices.Contains(kinds, o.Kind) {
 			continue
 		}
-		if err := j.settle(ctx, o); err != nil {
+		if err := j.settleInTurn(ctx, o, owing); err != nil {
 			left = append(left, remainder(o, err))
+			continue
 		}
+		owing[o.Kind]--
 	}
 	return left
+}
+
+// settleInTurn settles o unless something is owed that has to go before it.
+func (j *Journal) settleInTurn(ctx context.Context, o ledger.Obligation, owing map[string]int) error {
+	if last, ok := j.registry[o.Kind].(Last); ok {
+		for _, before := range last.After() {
+			if owing[before] > 0 {
+				return fmt.Errorf("undoing %s: the run still owes %s, which needs it", o.Kind, before)
+			}
+		}
+	}
+	return j.settle(ctx, o)
 }
 
 func remainder(o ledger.Obligation, err error) Remainder {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -179,5 +180,33 @@ func TestAnEndedContextEndsAWait(t *testing.T) {
 	defer cancel()
 	if _, err := l.Runs(ctx); err == nil {
 		t.Error("it did not end")
+	}
+}
+
+func TestLedgerOfTheFirstSchemaIsReadOn(t *testing.T) {
+	dir := stateDir(t)
+	ctx := t.Context()
+	must(t, os.MkdirAll(dir, 0o700))
+	db, err := sql.Open("sqlite", filepath.Join(dir, databaseName))
+	must(t, err)
+	must(t, migrateTo(ctx, db, schema()[:1]))
+	_, err = db.ExecContext(ctx, `
+		INSERT INTO host (only, id) VALUES (1, 'abcdefghijklmnop');
+		INSERT INTO runs (id, name, state, created, bottle, agent, backend, isolation, workspace)
+			VALUES ('abcdefghij', 'old', 'open', 1, 'b', 'a', 'gvisor', 'gvisor', '');
+		INSERT INTO obligations (run, kind, version, args, state, created, boot, intended, lands_in)
+			VALUES ('abcdefghij', 'alias', 1, '{"run":"abcdefghij"}', 'held', 1, '', 1, 0)`)
+	must(t, errors.Join(err, db.Close()))
+	l, _, err := Open(ctx, dir, Options{})
+	must(t, err)
+	defer l.Close()
+	runs, err := l.OpenRuns(ctx)
+	must(t, err)
+	if len(runs) != 1 || runs[0].Name != "old" || runs[0].Report != "" {
+		t.Errorf("got %+v", runs)
+	}
+	owed, err := l.Obligations(ctx, "abcdefghij")
+	if err != nil || len(owed) != 1 {
+		t.Errorf("got %+v, %v", owed, err)
 	}
 }

@@ -46,6 +46,10 @@ type NewRun struct {
 	Backend   string
 	Isolation string
 	Workspace string // the checkout on the host; may be empty
+	// Report is the folder that was asked for with --report-dir; empty: the
+	// run's own in the state folder. It is where to look, and nothing that is
+	// undone is found by it.
+	Report string
 }
 
 // Outcome is what came of a run.
@@ -115,9 +119,9 @@ func (l *Ledger) insertRun(ctx context.Context, tx *sql.Tx, r Run) error {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `
-		INSERT INTO runs (id, name, state, created, bottle, agent, backend, isolation, workspace)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, r.Name, r.State, r.Created.UnixMicro(), r.Bottle, r.Agent, r.Backend, r.Isolation, r.Workspace)
+		INSERT INTO runs (id, name, state, created, bottle, agent, backend, isolation, workspace, report)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, r.Name, r.State, r.Created.UnixMicro(), r.Bottle, r.Agent, r.Backend, r.Isolation, r.Workspace, r.Report)
 	return err
 }
 

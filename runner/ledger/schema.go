@@ -62,6 +62,8 @@ CREATE TABLE aliases (
 	number INTEGER PRIMARY KEY,
 	run    TEXT NOT NULL UNIQUE REFERENCES runs (id)
 ) STRICT;
+`, `
+ALTER TABLE runs ADD COLUMN report TEXT NOT NULL DEFAULT '';
 `}
 }
 

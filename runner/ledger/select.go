@@ -57,7 +57,7 @@ type querier interface {
 func selectRuns(ctx context.Context, q querier, where string, args ...any) ([]Run, error) {
 	rows, err := q.QueryContext(ctx, `
 		SELECT id, name, state, created, finished, bottle, agent, backend, isolation, workspace,
-		       alias, exit_code, reason, patch, files, added, deleted
+		       alias, exit_code, reason, patch, files, added, deleted, report
 		FROM runs `+where+` ORDER BY seq DESC`, args...)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func scanRun(rows *sql.Rows) (Run, error) {
 		exit              sql.NullInt64
 	)
 	err := rows.Scan(&r.ID, &r.Name, &r.State, &created, &finished, &r.Bottle, &r.Agent, &r.Backend,
-		&r.Isolation, &r.Workspace, &alias, &exit, &o.Reason, &o.Patch, &o.Files, &o.Added, &o.Deleted)
+		&r.Isolation, &r.Workspace, &alias, &exit, &o.Reason, &o.Patch, &o.Files, &o.Added, &o.Deleted, &r.Report)
 	if err != nil {
 		return Run{}, err
 	}
