@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"net/netip"
@@ -150,6 +151,9 @@ func takeReportDir(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return err
+	}
+	if info.Mode().IsRegular() {
+		return syscall.ENOTDIR
 	}
 	if !info.IsDir() || ownerOf(info) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("it is not a folder that only you may write to (%v)", info.Mode())
