@@ -17,23 +17,32 @@ import (
 // time; looking costs about 0.1 ms.
 const WatchInterval = 20 * time.Millisecond
 
+// maxBlind is how many looks in a row may miss a part: the kernel shows nothing of
+// a process that is about to execute another program or to change its user, which
+// takes it milliseconds, or a few hundred on a host that is very busy.
+const maxBlind = int(3 * time.Second / WatchInterval)
+
 // watchMemory returns the number of bytes in use when it has passed limit, or why
 // it can't be told any more.
 func watchMemory(limit int64) (int64, error) {
+	blind := 0
 	for tick := time.NewTicker(WatchInterval); ; <-tick.C {
 		used, err := memoryInUse()
-		if err != nil {
-			return 0, fmt.Errorf("looking at the memory in use: %w", err)
-		}
 		if used > limit {
 			return used, nil
+		}
+		if err == nil {
+			blind = 0
+		} else if blind++; blind > maxBlind {
+			return 0, fmt.Errorf("looking at the memory in use: %w", err)
 		}
 	}
 }
 
 // memoryInUse adds up what the processes of this pid namespace use, this one
 // left out: their private pages, and the files in memory that they hold
-// (memfd_create(2)), which is where a sandbox keeps its guest's pages.
+// (memfd_create(2)), which is where a sandbox keeps its guest's pages. With an
+// error it is the sum of what could be seen.
 func memoryInUse() (sum int64, err error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -45,19 +54,19 @@ func memoryInUse() (sum int64, err error) {
 		if notOne != nil || pid == os.Getpid() {
 			continue
 		}
-		pages, err := privatePages(pid)
-		if err == nil {
-			err = addMemoryFiles(pid, files)
+		pages, unseen := privatePages(pid)
+		if unseen == nil {
+			unseen = addMemoryFiles(pid, files)
 		}
-		if err != nil && !gone(err) {
-			return 0, err
+		if unseen != nil && !gone(unseen) {
+			err = unseen
 		}
 		sum += pages
 	}
 	for _, size := range files {
 		sum += size
 	}
-	return sum, nil
+	return sum, err
 }
 
 // gone tells whether err says that the process or file has ended in between,
@@ -87,16 +96,16 @@ func addMemoryFiles(pid int, files map[uint64]int64) error {
 	}
 	for _, fd := range fds {
 		path := dir + "/" + fd.Name()
-		target, err := os.Readlink(path)
+		target, unseen := os.Readlink(path)
 		var st unix.Stat_t
-		if err == nil && strings.HasPrefix(target, "/memfd:") {
-			if err = unix.Stat(path, &st); err == nil {
+		if unseen == nil && strings.HasPrefix(target, "/memfd:") {
+			if unseen = unix.Stat(path, &st); unseen == nil {
 				files[st.Ino] = st.Blocks * 512 // stat(2): st_blocks is in units of 512 bytes
 			}
 		}
-		if err != nil && !gone(err) {
-			return fmt.Errorf("looking at %q: %w", path, err)
+		if unseen != nil && !gone(unseen) {
+			err = fmt.Errorf("looking at %q: %w", path, unseen)
 		}
 	}
-	return nil
+	return err
 }
