@@ -47,7 +47,7 @@ type Program struct {
 }
 
 // ProgramRoot is where programs are found in a guest.
-const ProgramRoot = "/opt/bot-bottle"
+const ProgramRoot = "/opt/bot-bottle/agents"
 
 // EnvVar is one variable of the guest's environment. Secret marks a value that
 // came from a reference: it enters the guest, but is printed nowhere.
