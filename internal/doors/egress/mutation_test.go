@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"strings"
 	"testing"
 
 	"github.com/bot-bottle/action/internal/mutation"
@@ -73,21 +72,5 @@ func TestMutationKeepCredsLetsDataIntoTheAgentsOwnAccount(t *testing.T) {
 func to(address string) DialFunc {
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
-	}
-}
-
-func TestMutationModelAnyLetsTheModelsProviderFetchForTheAgent(t *testing.T) {
-	up, _ := bodies(t)
-	w := open(t, up.route("api.anthropic.com", model()))
-	attack := func() int {
-		status, _ := w.do("POST", messagesURL, strings.NewReader(remoteMessage), asJSON)
-		return status
-	}
-	if got := attack(); got != 403 {
-		t.Errorf("with the defence it got %d", got)
-	}
-	switchOff(t, mutation.EgressModelAny)
-	if got := attack(); got != 200 {
-		t.Errorf("without the defence it got %d", got)
 	}
 }
