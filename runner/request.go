@@ -1,14 +1,17 @@
 package runner
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"time"
 
 	"github.com/bot-bottle/action/internal/manifest"
 	"github.com/bot-bottle/action/internal/policy"
+	"github.com/bot-bottle/action/internal/provider"
 	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
 )
@@ -227,7 +230,7 @@ func (a *assembled) model(req Request) string {
 
 // prepareAgent adds to the plan what its provider needs: routes, secrets and the
 // task. A command needs nothing.
-func prepareAgent(_ context.Context, req Request, a assembled, plan *Plan) error {
+func prepareAgent(ctx context.Context, req Request, a assembled, plan *Plan) error {
 	if a.template == manifest.Command {
 		plan.Task.Argv = a.argv(req)
 		if req.Prompt != "" {
@@ -239,10 +242,34 @@ func prepareAgent(_ context.Context, req Request, a assembled, plan *Plan) error
 		return term.Errorf(term.StageUsage, "--prompt", "reading the task: there is none for %s to do", a.template).
 			WithHint("say it with --prompt, or from a file with --prompt-file")
 	}
-	// JOIN: provider.Prepare gives routes, secrets, programs and the task of the
-	// agent CLIs, with a.model(req), the agent's Prompt as system and req.Prompt.
-	return term.Errorf(term.StageManifest, plan.Bottle, "preparing the agent: this build can't start %s yet", a.template).
-		WithHint("give a command: bot-bottle run --bottle %s -- COMMAND", plan.Bottle)
+	in := provider.Input{
+		Template: a.template, Prompt: req.Prompt, Model: a.model(req), Image: plan.Policy.Image, Lookup: req.Lookup,
+	}
+	if a.agent != nil {
+		in.System = a.agent.Prompt
+	}
+	if a.bottle != nil && a.bottle.Provider != nil {
+		in.Token, in.Allow = a.bottle.Provider.Token, a.bottle.Provider.Allow
+	}
+	prepared, err := provider.Prepare(ctx, in)
+	if err != nil {
+		return err
+	}
+	plan.take(prepared)
+	return nil
+}
+
+// take adds what a provider has prepared.
+func (p *Plan) take(prepared provider.Prepared) {
+	p.Policy.Egress.Routes = provider.AddRoutes(p.Policy.Egress.Routes, prepared.Routes)
+	p.Policy.Image.Programs = append(p.Policy.Image.Programs, prepared.Programs...)
+	p.Task.Argv, p.Task.Env, p.Task.Stdin = prepared.Argv, prepared.Env, bytes.NewReader(prepared.Stdin)
+	secrets := maps.Clone(p.Secrets)
+	if secrets == nil {
+		secrets = map[string]secret.Value{}
+	}
+	maps.Copy(secrets, prepared.Secrets)
+	p.Secrets = secrets
 }
 
 // checkPrompt refuses a task that nobody could read, and one that nobody would.

@@ -29,10 +29,18 @@ func marshalOCI(s *specs.Spec) ([]byte, error) {
 // image gives the entries that make the guest's root file system, read-only for
 // everything that is the host's.
 func image(s backends.Spec) ([]confine.Entry, error) {
+	if s.Image.Rootfs != "" && len(s.Image.Programs) > 0 {
+		return nil, term.Errorf(term.StagePreflight, s.Image.Rootfs, "making the image: programs of the host don't fit into another system's image").
+			WithHint("install them in the image")
+	}
 	if s.Image.Rootfs != "" {
 		return rootfsEntries(s.Image.Rootfs, s.Alias.String())
 	}
-	return hostTools("/", s.Alias.String())
+	entries, err := hostTools("/", s.Alias.String())
+	if err != nil {
+		return nil, err
+	}
+	return appendPrograms(entries, s.Image.Programs)
 }
 
 // leftOut are the parts of /usr that are not host tools: what an administrator

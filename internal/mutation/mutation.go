@@ -21,6 +21,7 @@ const (
 	EgressAddresses Point = "egress-addresses"  // the egress door dials any resolved address
 	EgressKeepCreds Point = "egress-keep-creds" // the agent's own credentials pass
 	EgressNoBudget  Point = "egress-no-budget"  // the egress door counts neither requests nor bytes
+	EgressModelAny  Point = "egress-model-any"  // requests to a model's API are not looked into
 	PatchAnyPath    Point = "patch-any-path"    // patches may name any path
 	OutputRaw       Point = "output-raw"        // the agent's output is passed on unchanged
 )

@@ -35,7 +35,19 @@ const (
 // the host's own tools, read-only.
 type Image struct {
 	Rootfs string `json:"rootfs,omitempty"` // absolute path of a root file system folder
+	// Programs are put into the guest besides, read-only.
+	Programs []Program `json:"programs,omitempty"`
 }
+
+// Program is a folder or a file of the host that a guest gets to read and execute:
+// an agent's own program. Both paths are absolute; Guest is below ProgramRoot.
+type Program struct {
+	Host  string `json:"host"`
+	Guest string `json:"guest"`
+}
+
+// ProgramRoot is where programs are found in a guest.
+const ProgramRoot = "/opt/bot-bottle/agents"
 
 // EnvVar is one variable of the guest's environment. Secret marks a value that
 // came from a reference: it enters the guest, but is printed nowhere.
@@ -72,7 +84,25 @@ type Route struct {
 	ConnectTo string `json:"connect_to,omitempty"`
 	// CAs is PEM that replaces the host's roots for this route.
 	CAs string `json:"cas,omitempty"`
+	// Model says that the host is a model provider's: requests are also judged by
+	// what they ask of its API, and pass whole or not at all.
+	Model *ModelAPI `json:"model,omitempty"`
 }
+
+// ModelAPI is the API of a model provider, which by itself is a general fetcher.
+type ModelAPI struct {
+	Wire string `json:"wire"` // one of the Wire constants
+	// Allow lists what may be used besides messages and tools that the agent
+	// carries out: the features that refusals name.
+	Allow []string `json:"allow,omitempty"`
+}
+
+// The formats of model APIs.
+const (
+	WireAnthropic = "anthropic" // Messages
+	WireOpenAI    = "openai"    // Responses
+	WireGemini    = "gemini"    // generateContent
+)
 
 // Match is one alternative of a route. A zero field matches everything.
 type Match struct {

@@ -86,6 +86,7 @@ func (p Policy) Validate() error {
 	if r := p.Image.Rootfs; r != "" && (!filepath.IsAbs(r) || filepath.Clean(r) != r) {
 		f.addf("image.rootfs", "%q is not an absolute path without dot segments", r)
 	}
+	p.Image.validatePrograms(&f)
 	p.validateEnv(&f)
 	p.Egress.validate(&f)
 	p.Limits.validate(&f)
@@ -151,6 +152,9 @@ func (r *Route) validate(at string, f *Faults) {
 		f.add(fmt.Sprintf("%s.addresses[%d]", at, i), CheckAddresses(p))
 	}
 	r.validateConnectTo(at, f)
+	if r.Model != nil {
+		r.Model.validate(at+".model", f)
+	}
 }
 
 func (r *Route) validateHost(at string, f *Faults) {

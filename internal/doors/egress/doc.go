@@ -15,12 +15,14 @@
 //     exactly those addresses are dialled. Names are absolute: no search domain.
 //   - The agent's own credentials are dropped unless the route lists their field.
 //     A token of ours is added only to requests that go over verified TLS.
+//   - A request to a model's API is read whole and judged by package modelapi, and
+//     the very bytes that were judged are sent.
 //   - Memory is bounded by [Limits]: bodies stream, heads are capped, connections
 //     are counted, and an idle one gives way when there are too many.
 //
 // # What it does not promise
 //
-// It does not look into bodies; [Scanner] is the seam for that. It does not stop
+// It does not look into other bodies; [Scanner] is the seam for that. It does not stop
 // a listed host from passing data on, nor measure how much a guest sends to one.
 // HTTP/2 and HTTP/3 are not spoken with the guest. Redirects are not followed:
 // what the guest does with one is a new request.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bot-bottle/action/internal/doors/decision"
@@ -53,7 +54,9 @@ type Door struct {
 	addresses   *addressBook
 	connections *connections
 	budget      budget
-	buffers     sync.Pool // of *[]byte of bodyBuffer bytes
+	judging     chan struct{} // holds one for each model request that is being judged
+	modelBytes  atomic.Int64  // of model requests, being judged or on their way
+	buffers     sync.Pool     // of *[]byte of bodyBuffer bytes
 
 	mu    sync.RWMutex // held for writing by Swap alone
 	rules *ruleset
@@ -82,6 +85,7 @@ func New(o Options) (*Door, error) {
 		options:     o,
 		addresses:   &addressBook{resolver: o.Resolver, timeout: o.Limits.DialTime, now: time.Now, known: map[string]resolved{}},
 		connections: newConnections(o.Limits.Connections),
+		judging:     make(chan struct{}, modelJudges),
 	}
 	d.buffers.New = func() any { b := make([]byte, bodyBuffer); return &b }
 	rules, err := newRuleset(o.Policy, &d.options)

@@ -35,6 +35,8 @@ type exchange struct {
 	gone    *watch
 	idle    *time.Timer
 
+	modelBytes int64 // held of Limits.ModelMemory
+
 	sent, received atomic.Int64
 	whole          bool // the guest has a whole answer
 }
@@ -49,6 +51,8 @@ func (c *guestConn) exchange(ctx context.Context, in *http.Request, t target) bo
 		return false
 	}
 	defer c.door.connections.finish(c)
+
+	defer x.releaseModel()
 
 	x.idle = time.AfterFunc(c.door.options.Limits.IdleTime, func() { cancel(errIdle) })
 	defer x.idle.Stop()
@@ -91,6 +95,9 @@ func (x *exchange) admit(ctx context.Context) (id uint64, out *http.Request, ref
 	x.upstream = x.rules.upstream(x.decision.Route)
 	out, ref = x.outgoing()
 	if ref != nil {
+		return 0, nil, ref
+	}
+	if ref := x.admitModel(ctx, out); ref != nil {
 		return 0, nil, ref
 	}
 	to, ref := x.c.door.addresses.destination(ctx, x.upstream, x.target.authority)

@@ -26,6 +26,11 @@ type Limits struct {
 	DialTime time.Duration
 	// Certificates is how many host certificates are kept.
 	Certificates int
+	// ModelBody is the longest body of a request to a model's API: it is held
+	// whole, to be judged.
+	ModelBody int64
+	// ModelMemory is what all such bodies may take together.
+	ModelMemory int64
 }
 
 // The defaults of Limits.
@@ -48,6 +53,11 @@ const (
 	// DefaultCertificates covers the hosts of a job; more are minted anew, in
 	// well under a millisecond each.
 	DefaultCertificates = 256
+	// DefaultModelBody is what Anthropic takes at most (request size limits).
+	DefaultModelBody = 32 << 20
+	// DefaultModelMemory holds four of the longest, or the conversations of a
+	// hundred sub-agents at once.
+	DefaultModelMemory = 4 * DefaultModelBody
 )
 
 func (l Limits) withDefaults() Limits {
@@ -58,5 +68,7 @@ func (l Limits) withDefaults() Limits {
 	l.IdleTime = cmp.Or(l.IdleTime, DefaultIdleTime)
 	l.DialTime = cmp.Or(l.DialTime, DefaultDialTime)
 	l.Certificates = cmp.Or(l.Certificates, DefaultCertificates)
+	l.ModelBody = cmp.Or(l.ModelBody, DefaultModelBody)
+	l.ModelMemory = cmp.Or(l.ModelMemory, DefaultModelMemory)
 	return l
 }

@@ -1,5 +1,7 @@
 package egress
 
+import "github.com/bot-bottle/action/internal/doors/egress/modelapi"
+
 // The rules by which the door itself refuses, besides those of policy.Matcher.
 // They are written to the decision log and sent to the guest, and are stable:
 // reports, metrics and the escape suite compare them.
@@ -49,6 +51,15 @@ const (
 	RuleLimitBytes = "limits.egress_bytes"
 	// RuleSwapped: a newer policy no longer allows what was under way.
 	RuleSwapped = "policy-swapped"
+
+	// RuleModelEndpoint: a model's API is asked for something else than an answer.
+	RuleModelEndpoint = modelapi.RuleEndpoint
+	// RuleModelBody: a body for a model's API that can't be judged.
+	RuleModelBody = modelapi.RuleBody
+	// RuleModelFeature: a request uses what the bottle doesn't list of a model's API.
+	RuleModelFeature = modelapi.RuleFeature
+	// RuleModelBusy: the bodies of such requests take up Limits.ModelMemory.
+	RuleModelBusy = "model-busy"
 
 	// The following end a request that was allowed: they stand in end lines.
 
