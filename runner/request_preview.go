@@ -83,8 +83,8 @@ func (a *assembled) preview(req Request, plan Plan) Preview {
 		p.Task.System = a.agent.Prompt
 	}
 	p.addSecrets(bottle, plan)
-	if own := len(p.Policy.Egress.Routes); own < len(plan.Policy.Egress.Routes) {
-		p.ProviderRoutes = manifest.ShowRoutes(plan.Policy.Egress.Routes[own:])
+	if added := len(plan.Policy.Egress.Routes) - len(p.Policy.Egress.Routes); added > 0 { // they come first
+		p.ProviderRoutes = manifest.ShowRoutes(plan.Policy.Egress.Routes[:added])
 	}
 	return p
 }
