@@ -88,7 +88,7 @@ type conversation struct {
 	Messages []json.RawMessage `json:"messages"`
 	Input    json.RawMessage   `json:"input"`
 	Contents []json.RawMessage `json:"contents"`
-	Tools    json.RawMessage   `json:"tools"`
+	all      []byte            // Codex gives some models their tools among the input
 }
 
 // Start starts a server, which ends with the test.
@@ -133,6 +133,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `{"error":{"type":"not_found_error","message":"not in the script"}}`, http.StatusNotFound)
 		return
 	}
+	c.all = body
 	if strings.HasSuffix(r.URL.Path, "count_tokens") || strings.HasSuffix(r.URL.Path, ":countTokens") {
 		writeJSON(w, map[string]any{"input_tokens": 1000, "totalTokens": 1000})
 		return
@@ -154,7 +155,7 @@ func (s *Server) turn(c conversation) (int, *Call) {
 	}
 	call := &s.script.Calls[n]
 	name, _ := json.Marshal(call.Tool)
-	if !bytes.Contains(c.Tools, name) {
+	if !bytes.Contains(c.all, append([]byte(`"name":`), name...)) {
 		return n, nil
 	}
 	return n, call
