@@ -11,6 +11,7 @@ need git git
 need gcc gcc
 need make make
 need curl curl
+need node nodejs
 need python3 python3
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
 

@@ -21,6 +21,8 @@ func hidden(argv []string, commandLine func([]string) int) int {
 	switch argv[1] {
 	case confine.Verb:
 		return confine.Main(argv[2:])
+	case "action":
+		return actionVerb(argv[2:])
 	case "sidecar":
 		return tell(doors.Main(context.Background(), argv[2:]))
 	case "guest":

@@ -1,0 +1,226 @@
+package action
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/bot-bottle/action/internal/forge"
+	"github.com/bot-bottle/action/internal/manifest"
+	"github.com/bot-bottle/action/internal/report"
+	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/preflight"
+	"github.com/bot-bottle/action/runner"
+)
+
+// World is what the action needs of the process that it runs in.
+type World struct {
+	Getenv func(string) string
+	Stdout io.Writer // of the step
+	// Forge connects to the job's forge; nothing is asked by that.
+	Forge func(Environment, Inputs) (forge.Forge, error)
+	// Preflight looks at this host for a backend ("": any).
+	Preflight func(ctx context.Context, backend string) ([]preflight.Finding, error)
+	// Run does the whole job. The agent's output, made harmless, goes to out.
+	Run func(ctx context.Context, req runner.Request, out io.Writer, progress runner.Progress) runner.Result
+	// Head gives the commit that is checked out in dir.
+	Head func(ctx context.Context, dir string) (string, error)
+}
+
+// Main is the step's main part. Everything was told to the runner when it
+// returns; the code is how the step ends.
+func Main(ctx context.Context, h Handover, w World) runner.ExitCode {
+	v := newVoice(w.Stdout, w.Getenv)
+	in, err := ParseInputs(h.Inputs)
+	if err != nil {
+		return w.tell(v, Refusal(err), defaultFailOn)
+	}
+	v.mask(in.Token)
+	env, err := ReadEnvironment(w.Getenv)
+	if err != nil {
+		return w.tell(v, Refusal(err), in.FailOn)
+	}
+	if in.PreflightOnly {
+		return w.tell(v, w.preflight(ctx, v, in), in.FailOn)
+	}
+	req, err := w.request(ctx, h, in, env)
+	if err != nil {
+		return w.tell(v, Refusal(err), in.FailOn)
+	}
+	result := w.Run(ctx, req, v.out, v)
+	return w.tell(v, posted(result, in), in.FailOn)
+}
+
+// Refusal is the result of a job that was refused before it began.
+func Refusal(err error) runner.Result {
+	code := runner.CodeOf(err)
+	return runner.Result{Code: code, Err: err, Report: report.Report{Outcome: report.Outcome{
+		Verdict: report.VerdictOf(int(code)), ExitCode: int(code),
+		Stage: string(term.StageOf(err, term.StageUsage)), Reason: err.Error(), Hints: term.Hints(err),
+	}}}
+}
+
+// posted says that what the input pull-request asks for was not done: this
+// version pushes nothing. It is an error only where there is something to post.
+func posted(r runner.Result, in Inputs) runner.Result {
+	if !in.PullRequest || r.Code != runner.ExitOK || patchFile(r.Report) == "" {
+		return r
+	}
+	err := term.Errorf(term.StagePost, "", "opening a pull request: this version of bot-bottle pushes nothing; the changes are in %q", patchFile(r.Report)).
+		WithHint("take the output `patch` in a later step")
+	told := Refusal(err)
+	r.Code, r.Err, r.Report.Outcome = told.Code, err, told.Report.Outcome
+	return r
+}
+
+// tell hands the result to the runner: the error as an annotation, the report as
+// a summary, and the outputs.
+func (w World) tell(v *voice, r runner.Result, on []Failure) runner.ExitCode {
+	if r.Err != nil {
+		v.failure(r.Err)
+	}
+	err := errors.Join(
+		writeOutputs(w.Getenv("GITHUB_OUTPUT"), Outputs(r)),
+		writeSummary(w.Getenv("GITHUB_STEP_SUMMARY"), summary(r)),
+	)
+	if err != nil {
+		v.failure(err)
+		if r.Code == runner.ExitOK {
+			r.Code = runner.ExitPost
+		}
+	}
+	return stepCode(r, on)
+}
+
+// summary is the report, or what stood in the way of one.
+func summary(r runner.Result) string {
+	if r.Report.Run.ID != "" {
+		return report.Markdown(r.Report)
+	}
+	if r.Err == nil {
+		return ""
+	}
+	text := "# bot-bottle: " + string(r.Report.Outcome.Verdict) + "\n\nNothing was started: " + report.Code(r.Err.Error()) + "\n"
+	for _, hint := range term.Hints(r.Err) {
+		text += "\n- hint: " + report.Code(hint) + "\n"
+	}
+	return text
+}
+
+// preflight looks at the host as the service sees it, and tells.
+func (w World) preflight(ctx context.Context, v *voice, in Inputs) runner.Result {
+	findings, err := w.Preflight(ctx, in.Backend)
+	if err != nil {
+		return Refusal(err)
+	}
+	for _, f := range findings {
+		v.line(string(f.Status) + " " + f.ID + ": " + f.Subject + ": " + f.Found)
+		if f.Remedy != "" {
+			v.line("  remedy: " + f.Remedy)
+		}
+	}
+	if failed := preflight.Failed(findings); len(failed) > 0 {
+		return Refusal(term.Errorf(term.StagePreflight, "", "looking at this host: %s of %d failed",
+			term.Count(int64(len(failed)), "check", "checks"), len(findings)).WithHint("see the remedies above"))
+	}
+	return runner.Result{Report: report.Report{Outcome: report.Outcome{Verdict: report.Passed}}}
+}
+
+// request is everything between the inputs and the run: who asked, for what, on
+// what.
+func (w World) request(ctx context.Context, h Handover, in Inputs, env Environment) (runner.Request, error) {
+	event, err := LoadEvent(env.EventName, env.EventPath)
+	if err != nil {
+		return runner.Request{}, err
+	}
+	t, err := TriggerOf(event, env)
+	if err != nil {
+		return runner.Request{}, err
+	}
+	asked, err := w.ask(ctx, in, env, event, t)
+	if err != nil {
+		return runner.Request{}, err
+	}
+	req := runner.Request{
+		Name: h.runName(), Bottles: in.Bottles, Agent: in.Agent, Prompt: asked.prompt, Model: in.Model,
+		Backend: in.Backend, Timeout: in.Timeout, ReportDir: in.ReportDir,
+		Job: &manifest.Job{Repository: env.Repository, Event: env.EventName, Ref: env.Ref},
+	}
+	if in.Command != "" {
+		req.Argv = []string{"/bin/sh", "-c", in.Command}
+	}
+	return req, w.place(ctx, &req, in, env, event, asked.facts)
+}
+
+// asked is what the forge was asked for.
+type asked struct {
+	facts  Facts
+	prompt string
+}
+
+// ask has the trigger judged, and makes the prompt. A trigger that goes by policy
+// asks the forge nothing.
+func (w World) ask(ctx context.Context, in Inputs, env Environment, e Event, t Trigger) (a asked, err error) {
+	if a.prompt, err = givenPrompt(in, env); err != nil {
+		return a, err
+	}
+	if t.ByPolicy {
+		return a, Judge(t, a.facts)
+	}
+	f, err := w.Forge(env, in)
+	if err != nil {
+		return a, err
+	}
+	if a.facts, err = Gather(ctx, f, t); err != nil {
+		return a, err
+	}
+	if err := Judge(t, a.facts); err != nil || a.prompt != "" || in.Command != "" {
+		return a, err
+	}
+	thread, err := GatherThread(ctx, f, t, a.facts)
+	a.prompt = Prompt(e, t, a.facts, thread)
+	return a, err
+}
+
+func givenPrompt(in Inputs, env Environment) (string, error) {
+	if in.PromptFile != "" {
+		return readPrompt(env.Workspace, in.PromptFile)
+	}
+	return in.Prompt, nil
+}
+
+// place adds the checkout, if there is one, and where a repository's own agents
+// come from. A pull request's checkout is at the commit that was judged, or at
+// the job's own.
+func (w World) place(ctx context.Context, req *runner.Request, in Inputs, env Environment, e Event, facts Facts) error {
+	dir, err := findWorkspace(env.Workspace, in.Workspace)
+	if err != nil || dir == "" {
+		return err
+	}
+	head, err := w.Head(ctx, dir)
+	if err != nil {
+		return err
+	}
+	pr := facts.PullRequest
+	if pr != nil && head != pr.HeadSHA && head != env.SHA {
+		return refused("the workspace is at commit %q, the pull request's head is %q and the job's commit %q", head, pr.HeadSHA, env.SHA).
+			WithHint("check out the pull request's head, or nothing in particular, before this step")
+	}
+	req.Workspace = &runner.Workspace{Dir: dir}
+	if rev := baseCommit(env, e, pr); rev != "" {
+		req.Repository = &runner.RepositoryAgents{Dir: dir, Rev: rev}
+	}
+	return nil
+}
+
+// baseCommit is one that only those who may write have put there: of a pull
+// request its base, else the job's commit where that is the default branch's.
+func baseCommit(env Environment, e Event, pr *forge.PullRequest) string {
+	switch b := e.Repository.DefaultBranch; {
+	case pr != nil:
+		return pr.BaseSHA
+	case e.Name == "schedule", b != "" && env.Ref == "refs/heads/"+b:
+		return env.SHA
+	}
+	return ""
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/bot-bottle/action/action"
+	"github.com/bot-bottle/action/internal/forge"
+	"github.com/bot-bottle/action/internal/forge/gitea"
+	"github.com/bot-bottle/action/internal/forge/github"
+	"github.com/bot-bottle/action/internal/neutralize"
+	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/internal/workspace"
+	"github.com/bot-bottle/action/preflight"
+	"github.com/bot-bottle/action/runner"
+	"github.com/bot-bottle/action/runner/journal"
+	"golang.org/x/sys/unix"
+)
+
+// actionFD is the descriptor over which the action's shim hands over, and whose
+// end is the shim's.
+const actionFD = 3
+
+// actionVerb is `bot-bottle action main|post`, which action.yml's shim starts.
+func actionVerb(args []string) int {
+	c := newConsole()
+	code, err := actionPart(context.Background(), c, args)
+	if err == nil {
+		return int(code)
+	}
+	c.hurry()
+	out := neutralize.NewWriter(c.stderr, neutralize.Options{})
+	defer out.Close()
+	fmt.Fprint(out, term.Explain(err))
+	return int(runner.CodeOf(err))
+}
+
+// actionPart does what has to be there before anything can be told to the runner.
+func actionPart(ctx context.Context, c console, args []string) (runner.ExitCode, error) {
+	parts := map[string]func(context.Context, console, action.Handover, *world) (runner.ExitCode, error){"main": actionMain, "post": actionPost}
+	if len(args) != 1 || parts[args[0]] == nil {
+		return 0, term.Errorf(term.StageUsage, "", "reading the arguments: it is action main or action post").
+			WithHint("this verb is for action.yml; a person uses bot-bottle run")
+	}
+	if err := harden(); err != nil {
+		return 0, err
+	}
+	handover, err := readHandover()
+	if err != nil {
+		return 0, err
+	}
+	w, err := openWorld(ctx, c.stderr)
+	if err != nil {
+		return 0, err
+	}
+	defer w.close()
+	return parts[args[0]](ctx, c, handover, w)
+}
+
+func readHandover() (action.Handover, error) {
+	fd, err := unix.Dup(actionFD) // the original is the lifeline's
+	if err != nil {
+		return action.Handover{}, term.Errorf(term.StageUsage, "", "opening the shim's pipe: %w", err).
+			WithHint("this verb is for action.yml; a person uses bot-bottle run")
+	}
+	unix.CloseOnExec(fd)
+	pipe := os.NewFile(uintptr(fd), "the shim's pipe")
+	defer pipe.Close()
+	return action.ReadHandover(pipe)
+}
+
+// actionMain claims the handle first, and looks at the lifeline after that: a
+// post that came before found nothing to wait for.
+func actionMain(ctx context.Context, c console, h action.Handover, w *world) (runner.ExitCode, error) {
+	lock, err := action.Claim(ctx, w.deps.Ledger, h)
+	if err != nil {
+		return 0, err
+	}
+	defer lock.Remove()
+	if starterGone() {
+		return 0, runner.ErrStarterGone
+	}
+	ctx, end, err := begin(ctx, c, fmt.Sprintf("fd:%d", actionFD))
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	return action.Main(ctx, h, w.action(c)), nil
+}
+
+// starterGone tells whether the shim is dead. It has sent its line, so whatever
+// can be read now is the end.
+func starterGone() bool {
+	fds := []unix.PollFd{{Fd: actionFD, Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err != nil || n > 0
+}
+
+func actionPost(ctx context.Context, c console, h action.Handover, w *world) (runner.ExitCode, error) {
+	ctx, end, err := begin(ctx, c, fmt.Sprintf("fd:%d", actionFD))
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	return action.Post(ctx, h, action.PostWorld{
+		World: w.action(c), Ledger: w.deps.Ledger,
+		Reap: func(ctx context.Context) (journal.Report, error) { return runner.Reap(ctx, w.deps) },
+	}), nil
+}
+
+func (w *world) action(c console) action.World {
+	return action.World{
+		Getenv: os.Getenv, Stdout: c.stdout,
+		Forge: connectForge, Preflight: w.preflightFindings, Head: headOf,
+		Run: func(ctx context.Context, req runner.Request, out io.Writer, progress runner.Progress) runner.Result {
+			return w.runRequest(ctx, req, shown{out, c}, progress)
+		},
+	}
+}
+
+// connectForge is asked as the job; Gitea and Forgejo, for what a job may not
+// ask, as the host.
+func connectForge(env action.Environment, in action.Inputs) (forge.Forge, error) {
+	if !env.Gitea {
+		return github.New(env.APIURL, env.Repository, in.Token)
+	}
+	host, err := forge.HostCredential(forge.HostFile, env.ServerURL, os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	return gitea.New(gitea.Config{Server: env.ServerURL, Repository: env.Repository, Job: in.Token, Host: host})
+}
+
+func headOf(ctx context.Context, dir string) (string, error) {
+	checkout, err := workspace.Open(ctx, dir)
+	if err != nil {
+		return "", err
+	}
+	return checkout.Head(ctx)
+}
+
+// preflightFindings looks at the host for one backend, or all of them.
+func (w *world) preflightFindings(ctx context.Context, backend string) ([]preflight.Finding, error) {
+	return runner.Preflight(ctx, backend, w.deps)
+}
+
+// shown is output on its way to the console.
+type shown struct {
+	io.Writer
+	console console
+}
+
+// Hurry lets nobody hold us up by not reading.
+func (s shown) Hurry() { s.console.hurry() }
+
+// runRequest resolves the request with what is the host's own, and runs it.
+func (w *world) runRequest(ctx context.Context, req runner.Request, out runner.Output, progress runner.Progress) runner.Result {
+	var err error
+	if req.BottleDirs, err = bottleFolders("", os.Getenv); err != nil {
+		return action.Refusal(err)
+	}
+	req.AgentDirs = agentFolders("", os.Getenv)
+	req.Lookup = os.LookupEnv
+	if req.Backend == "" {
+		req.Backend = w.settings.Backend
+	}
+	plan, err := runner.MakePlan(ctx, req)
+	if err != nil {
+		return action.Refusal(orCause(ctx, err))
+	}
+	w.deps.Stdout, w.deps.Stderr, w.deps.Progress = out, out, progress
+	return runner.Run(ctx, plan, w.deps)
+}
