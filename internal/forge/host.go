@@ -99,7 +99,7 @@ func (f HostForge) check() error {
 		return err
 	}
 	if strings.HasPrefix(string(f.Token), "env:") {
-		return errors.New("a token from the environment: under a runner that is the job's; use file: or credential:")
+		return errors.New("a token from the environment, which under a runner is the job's: use a reference of the form file: or credential:NAME")
 	}
 	return nil
 }
