@@ -151,7 +151,7 @@ func TestClaudeCodeDoesWhatTheModelSays(t *testing.T) {
 }
 
 func TestCodexDoesWhatTheModelSays(t *testing.T) {
-	eachCaller(t, func(t *testing.T, w *world) { w.worksFor(codexCLI) })
+	newWorld(t, true).worksFor(codexCLI)
 }
 
 // worksFor has the CLI run a command and write a file, and looks for the token

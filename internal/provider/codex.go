@@ -8,8 +8,8 @@ import (
 )
 
 // codexProvider sends the key that OPENAI_API_KEY holds. The provider that is
-// built in wants a login first.
-const codexProvider = `{name="OpenAI",base_url="https://api.openai.com/v1",env_key="OPENAI_API_KEY",wire_api="responses"}`
+// built in wants a login first, and one of that name is taken for it.
+const codexProvider = `{name="bottle",base_url="https://api.openai.com/v1",env_key="OPENAI_API_KEY",wire_api="responses"}`
 
 // codex is OpenAI's Codex (docs/agents/codex.md).
 var codex = agent{

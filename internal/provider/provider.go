@@ -106,21 +106,22 @@ func Prepare(ctx context.Context, in Input) (Prepared, error) {
 }
 
 // AddRoutes puts the provider's routes before the bottle's own, so that what a
-// bottle lists besides takes nothing from the judging of the model's API. Where
-// the bottle has a route for exactly the same host and port, the provider's leads
-// where that one does: connect_to, its CAs and addresses are the host's to say, for
-// a gateway of one's own.
+// bottle lists besides takes nothing from the judging of the model's API. A route
+// of the bottle for exactly the same host and port says where the provider's leads
+// (connect_to, CAs, addresses), for a gateway of one's own. One that says nothing
+// else is gone then: by itself it would allow GET on every path.
 func AddRoutes(own, provider []policy.Route) []policy.Route {
-	added := slices.Clone(provider)
-	for i := range added {
-		for _, r := range own {
-			if r.Host == added[i].Host && r.Port == added[i].Port {
-				added[i].ConnectTo, added[i].CAs, added[i].Addresses = r.ConnectTo, r.CAs, r.Addresses
-				break
-			}
+	all := slices.Clone(provider)
+	for _, r := range own {
+		i := slices.IndexFunc(provider, func(p policy.Route) bool { return p.Host == r.Host && p.Port == r.Port })
+		if i >= 0 {
+			all[i].ConnectTo, all[i].CAs, all[i].Addresses = r.ConnectTo, r.CAs, r.Addresses
+		}
+		if i < 0 || r.Matches != nil || r.Auth != nil || r.Credentials != nil {
+			all = append(all, r)
 		}
 	}
-	return append(added, own...)
+	return all
 }
 
 // token reads the credential from where the bottle says, or from the first of the

@@ -53,7 +53,7 @@ var plainRequests = map[string]string{
 		"input":[{"type":"additional_tools","id":"a","role":"developer","tools":[{"type":"namespace","name":"f","description":"","tools":[{"type":"function","name":"wait","parameters":{}}]}]},
 		{"type":"message","id":"m","role":"user","content":[{"type":"input_text","text":"t"},{"type":"input_image","image_url":"data:image/png;base64,AA==","detail":"high"}]},
 		{"role":"user","content":"no type"},{"type":"reasoning","id":"r","summary":[],"encrypted_content":"e"},
-		{"type":"function_call","id":"f","call_id":"c","name":"exec_command","arguments":"{}","status":"completed"},{"type":"function_call_output","call_id":"c","output":"o"},
+		{"type":"function_call","id":"f","internal_chat_message_metadata_passthrough":{"turn_id":"t"},"call_id":"c","name":"exec_command","arguments":"{}","status":"completed"},{"type":"function_call_output","call_id":"c","output":"o"},
 		{"type":"custom_tool_call","call_id":"c","name":"exec","input":"i"},{"type":"custom_tool_call_output","call_id":"c","output":[{"type":"input_text","text":"t"}]}]}`,
 	policy.WireGemini: `{"contents":[{"role":"user","parts":[{"text":"t"},{"inlineData":{"mimeType":"image/png","data":"AA=="}}]},
 		{"role":"model","parts":[{"functionCall":{"id":"1","name":"n","args":{"urlContext":{}}},"thoughtSignature":"s"}]},

@@ -3,6 +3,7 @@ package modelapi
 import (
 	"net/http"
 	"regexp"
+	"slices"
 )
 
 // openAI is the Responses API (platform.openai.com/docs/api-reference/responses).
@@ -71,12 +72,26 @@ func openAIItem(tools rule) rule {
 		// Codex tells its sub-agents of each other.
 		"agent_message": object(with(fields{"content": textOr(each(content))}, "type", "id", "author", "recipient")),
 	}
+	for typ, r := range byType {
+		byType[typ] = without(internalNote, r)
+	}
 	return typed(byType, "message", func(typ string, _ value) string {
 		if name, known := openAITraces[typ]; known {
 			return name
 		}
 		return "block:" + clip(typ)
 	})
+}
+
+// internalNote is what Codex remarks on items for OpenAI's own statistics.
+const internalNote = "internal_chat_message_metadata_passthrough"
+
+// without passes one key of an object and applies r to the rest.
+func without(key string, r rule) rule {
+	return func(j *judge, at string, v value) {
+		v.members = slices.DeleteFunc(slices.Clone(v.members), func(m member) bool { return m.key == key })
+		r(j, at, v)
+	}
 }
 
 // openAITraces are items that only a feature's use leaves.
