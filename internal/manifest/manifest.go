@@ -80,6 +80,3 @@ func (b Bottle) declares(key string) bool {
 	_, ok := b.places[key]
 	return ok
 }
-
-// chain gives the lineage as people read it: "base -> dev -> claude-dev".
-func (b Bottle) chain() string { return strings.Join(b.Lineage, " -> ") }
