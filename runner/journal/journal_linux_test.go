@@ -310,7 +310,9 @@ func TestWhatThisBuildDoesNotKnowStays(t *testing.T) {
 
 func TestSettleUndoesThoughTheLedgerIsGone(t *testing.T) {
 	var r recorder
-	j := journalWith(t, r.registry("disk", "guest"))
+	registry := r.registry("guest")
+	registry["disk"] = last{r.undoer("disk", nil), []string{"guest"}}
+	j := journalWith(t, registry)
 	did(t, j, "disk", "guest")
 	must(t, j.ledger.Close())
 	left := j.Settle(t.Context())
@@ -364,11 +366,39 @@ func TestWhatTheUndoingOfOthersNeedsStaysWhileTheyAreOwed(t *testing.T) {
 	if slices.Contains(r, "folder") {
 		t.Error("the folder was undone while the guest was owed")
 	}
+	if text := term.Explain(left[1].Err); !errors.Is(left[1].Err, ErrWaits) || !strings.Contains(text, "until the guest is undone") || !strings.Contains(text, "hint: ") {
+		t.Errorf("the folder's remainder says %q", text)
+	}
 	registry["guest"] = r.undoer("guest", nil)
 	if left := j.Settle(t.Context()); len(left) != 0 || owed(t, j) != "" {
 		t.Errorf("%q is owed, and %v was told", owed(t, j), left)
 	}
 	if got := r[len(r)-2:]; !slices.Equal(got, []string{"guest", "folder"}) {
 		t.Errorf("undone in the order %v", got)
+	}
+}
+
+func TestWhatWasNotToBeUndoneYetHoldsUpWhatComesAfter(t *testing.T) {
+	var r recorder
+	registry := r.registry("guest", "sidecar")
+	registry["disk"] = last{r.undoer("disk", nil), []string{"guest", "sidecar"}}
+	j := journalWith(t, registry)
+	did(t, j, "disk", "sidecar", "guest")
+	left := j.Settle(t.Context(), "disk", "sidecar")
+	if len(left) != 1 || !errors.Is(left[0].Err, ErrWaits) || owed(t, j) != "guest disk" {
+		t.Errorf("left %+v, owed %q", left, owed(t, j))
+	}
+}
+
+func TestWhatMayStillLandHoldsUpWhatComesAfter(t *testing.T) {
+	clock := ledger.Clock{Boot: func() (string, time.Duration, error) { return "boot", time.Hour, nil }}
+	var r recorder
+	registry := r.registry("guest")
+	registry["disk"] = last{r.undoer("disk", nil), []string{"guest"}}
+	j := journalWith(t, registry, ledger.Options{Clock: clock})
+	did(t, j, "disk")
+	_ = j.Effect(t.Context(), "guest", struct{}{}, time.Minute, func(context.Context) error { return errors.New("timeout") })
+	if left := j.Settle(t.Context()); len(left) != 2 || slices.Contains(r, "disk") {
+		t.Errorf("left %+v, tried %v", left, r)
 	}
 }

@@ -15,6 +15,10 @@ import (
 // ErrMayLand says that an effect was seen absent, but may still come about.
 var ErrMayLand = errors.New("it is absent, but may still come about")
 
+// ErrWaits says that an effect was left as it is, because something that is undone
+// before it could not be (see Last).
+var ErrWaits = errors.New("it has to wait")
+
 // abandonAfter is how long after its deadline an Undo is waited for, to give
 // one that heeds its context the time to say what it was waiting for.
 const abandonAfter = time.Second
@@ -35,9 +39,8 @@ type Remainder struct {
 //
 // It never stops early: an Undo that fails, panics or outlasts its deadline
 // leaves a remainder, and the next one is undone, unless it is a Last one that the
-// remainder needs. For the same reason the end
-// of ctx does not end it; the sum of the deadlines does. It may be called
-// again, and then tries again.
+// remainder needs. For the same reason the end of ctx does not end it; the sum of
+// the deadlines does. It may be called again, and then tries again.
 func (j *Journal) Settle(ctx context.Context, kinds ...string) []Remainder {
 	ctx = context.WithoutCancel(ctx)
 	var left []Remainder
@@ -46,21 +49,25 @@ func (j *Journal) Settle(ctx context.Context, kinds ...string) []Remainder {
 		left = append(left, remainder(ledger.Obligation{Run: j.run}, err))
 		owed = j.remembered()
 	}
-	owing := map[string]int{}
-	for _, o := range owed {
-		owing[o.Kind]++
-	}
+	owing := countKinds(owed)
 	for _, o := range owed {
 		if len(kinds) > 0 && !slices.Contains(kinds, o.Kind) {
 			continue
 		}
 		if err := j.settleInTurn(ctx, o, owing); err != nil {
 			left = append(left, remainder(o, err))
-			continue
 		}
-		owing[o.Kind]--
 	}
 	return left
+}
+
+// countKinds says how many obligations there are of each kind.
+func countKinds(owed []ledger.Obligation) map[string]int {
+	owing := map[string]int{}
+	for _, o := range owed {
+		owing[o.Kind]++
+	}
+	return owing
 }
 
 // settleInTurn settles o unless something is owed that has to go before it.
@@ -68,11 +75,12 @@ func (j *Journal) settleInTurn(ctx context.Context, o ledger.Obligation, owing m
 	if last, ok := j.registry[o.Kind].(Last); ok {
 		for _, before := range last.After() {
 			if owing[before] > 0 {
-				return fmt.Errorf("undoing %s: the run still owes %s, which needs it", o.Kind, before)
+				return term.Errorf(term.StageSettle, "", "undoing %s: %w until the %s is undone", o.Kind, ErrWaits, before).
+					WithHint("see what keeps the %s, then run bot-bottle reap", before)
 			}
 		}
 	}
-	return j.settle(ctx, o)
+	return j.settle(ctx, o, owing)
 }
 
 func remainder(o ledger.Obligation, err error) Remainder {
@@ -83,8 +91,10 @@ func remainder(o ledger.Obligation, err error) Remainder {
 	return Remainder{Run: o.Run, Seq: o.Seq, Kind: o.Kind, Reason: err.Error(), Err: err}
 }
 
-// settle undoes one obligation and drops it, if its absence counts.
-func (j *Journal) settle(ctx context.Context, o ledger.Obligation) error {
+// settle undoes one obligation and drops it, if its absence counts. It is taken off
+// owing when it has been undone, also where the ledger can't be told: what comes
+// after it need not wait for that.
+func (j *Journal) settle(ctx context.Context, o ledger.Obligation, owing map[string]int) error {
 	undoer, err := j.undoer(o)
 	if err != nil {
 		return err
@@ -103,6 +113,7 @@ func (j *Journal) settle(ctx context.Context, o ledger.Obligation) error {
 		return term.Errorf(term.StageSettle, "", "undoing %s: %w", o.Kind, ErrMayLand).
 			WithHint("run bot-bottle reap in %s", wait.Round(time.Second)+time.Second)
 	}
+	owing[o.Kind]--
 	if err := j.ledger.Drop(ctx, o); err != nil {
 		return err
 	}
