@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+
+	"github.com/bot-bottle/action/runner/internal/child"
 )
 
 // killed runs a child that is to kill itself at point, and checks that it did.
@@ -41,9 +43,9 @@ func TestMutationAReapKilledAnywhereIsFinishedByTheNext(t *testing.T) {
 			t.Run(at, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)
-				p := start(t, w.command("live"))
-				p.line(t)
-				p.kill(t)
+				p := child.Start(t, w.command("live"))
+				p.MustLine(t)
+				p.Kill(t)
 				killed(t, w, "reap", at)
 				w.reap(t)
 				w.nothingLeft(t)

@@ -1,35 +1,26 @@
 package journal
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
-	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/runner/internal/child"
 	"github.com/bot-bottle/action/runner/ledger"
 )
 
-// childVariable makes the test binary act as one of the processes of a test.
-const childVariable = "JOURNAL_TEST_CHILD"
-
 func TestMain(m *testing.M) {
-	if name := os.Getenv(childVariable); name != "" {
-		if err := children()[name](context.Background(), world(os.Args[1])); err != nil {
-			fmt.Fprint(os.Stderr, term.Explain(err))
-			os.Exit(1)
-		}
-		os.Exit(0)
+	programs := map[string]child.Program{}
+	for name, run := range children() {
+		programs[name] = func(ctx context.Context, args []string) error { return run(ctx, world(args[0])) }
 	}
-	os.Exit(m.Run())
+	child.Main(m, programs)
 }
 
 func children() map[string]func(context.Context, world) error {
@@ -176,9 +167,7 @@ func childLive(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(j.run)
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
+	return child.Say(j.run)
 }
 
 // childHalf stops in the middle of an effect, and tells it.
@@ -192,9 +181,7 @@ func childHalf(ctx context.Context, w world) error {
 		if err := w.make(a); err != nil {
 			return err
 		}
-		fmt.Println(j.run)
-		_, err := io.Copy(io.Discard, os.Stdin)
-		return err
+		return child.Say(j.run)
 	})
 }
 
@@ -219,70 +206,20 @@ func childHalfReap(ctx context.Context, w world) error {
 	}
 	registry := w.registry(l)
 	registry["guest"] = UndoFunc(func(ctx context.Context, version int, args json.RawMessage) error {
-		fmt.Println("undoing")
-		_, err := io.Copy(io.Discard, os.Stdin)
-		return err
+		return child.Say("undoing")
 	})
 	_, err = Reap(ctx, l, registry)
 	return err
 }
 
-// process is a running child.
-type process struct {
-	cmd   *exec.Cmd
-	said  *bufio.Reader
-	stdin io.Closer
-	log   *strings.Builder
-}
-
+// command is a child in the world.
 func (w world) command(name string, env ...string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", string(w))
-	// A process under the race detector sleeps for a second before it exits,
-	// unless it is told not to.
-	cmd.Env = append(append(os.Environ(), childVariable+"="+name, "GORACE=atexit_sleep_ms=0"), env...)
+	cmd := child.Command(name, string(w))
+	cmd.Env = append(cmd.Env, env...)
 	return cmd
 }
 
-// start starts cmd and ends it with the test.
-func start(t *testing.T, cmd *exec.Cmd) *process {
-	t.Helper()
-	p := &process{cmd: cmd, log: new(strings.Builder)}
-	cmd.Stderr = p.log
-	stdin, err := cmd.StdinPipe()
-	must(t, err)
-	stdout, err := cmd.StdoutPipe()
-	must(t, err)
-	p.stdin, p.said = stdin, bufio.NewReader(stdout)
-	must(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	return p
-}
-
-func (p *process) line(t *testing.T) string {
-	t.Helper()
-	line, err := p.said.ReadString('\n')
-	if err != nil {
-		t.Fatalf("reading from child %d: %v: %s", p.cmd.Process.Pid, err, p.log)
-	}
-	return strings.TrimSpace(line)
-}
-
-func (p *process) kill(t *testing.T) {
-	t.Helper()
-	must(t, p.cmd.Process.Kill())
-	_, err := p.cmd.Process.Wait()
-	must(t, err)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(term.Explain(err))
-	}
-}
+func must(t *testing.T, err error) { t.Helper(); child.Must(t, err) }
 
 // nothingLeft checks that there is nothing in the outside and that the ledger
 // knows of nothing that could be.

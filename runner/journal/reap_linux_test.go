@@ -12,13 +12,14 @@ import (
 	"testing"
 
 	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/runner/internal/child"
 )
 
 func TestReapLeavesNothingOfAKilledRun(t *testing.T) {
 	w := newWorld(t)
-	p := start(t, w.command("live"))
-	id := p.line(t)
-	p.kill(t)
+	p := child.Start(t, w.command("live"))
+	id := p.MustLine(t)
+	p.Kill(t)
 	if got := w.there(t); len(got) != 2 {
 		t.Fatalf("the run left %v, want two folders", got)
 	}
@@ -31,35 +32,35 @@ func TestReapLeavesNothingOfAKilledRun(t *testing.T) {
 
 func TestReapUndoesWhatWasKilledHalfWay(t *testing.T) {
 	w := newWorld(t)
-	p := start(t, w.command("half"))
-	p.line(t)
-	p.kill(t)
+	p := child.Start(t, w.command("half"))
+	p.MustLine(t)
+	p.Kill(t)
 	w.reap(t)
 	w.nothingLeft(t)
 }
 
 func TestReapFinishesWhatAKilledReapBegan(t *testing.T) {
 	w := newWorld(t)
-	p := start(t, w.command("live"))
-	p.line(t)
-	p.kill(t)
-	reaper := start(t, w.command("half-reap"))
-	reaper.line(t)
+	p := child.Start(t, w.command("live"))
+	p.MustLine(t)
+	p.Kill(t)
+	reaper := child.Start(t, w.command("half-reap"))
+	reaper.MustLine(t)
 	if report := w.reap(t); len(report.Live) != 1 || len(report.Reaped) > 0 {
 		t.Errorf("beside another reap of that run: %+v", report)
 	}
-	reaper.kill(t)
+	reaper.Kill(t)
 	w.reap(t)
 	w.nothingLeft(t)
 }
 
 func TestReapNeverTouchesALiveRun(t *testing.T) {
 	w := newWorld(t)
-	live := start(t, w.command("live"))
-	id := live.line(t)
-	dead := start(t, w.command("live"))
-	dead.line(t)
-	dead.kill(t)
+	live := child.Start(t, w.command("live"))
+	id := live.MustLine(t)
+	dead := child.Start(t, w.command("live"))
+	dead.MustLine(t)
+	dead.Kill(t)
 	report := w.reap(t)
 	if !slices.Equal(report.Live, []string{id}) || len(report.Reaped) != 1 {
 		t.Errorf("report %+v", report)
@@ -67,15 +68,15 @@ func TestReapNeverTouchesALiveRun(t *testing.T) {
 	if got := w.there(t); len(got) != 2 || !strings.HasPrefix(got[0], id) || !strings.HasPrefix(got[1], id) {
 		t.Errorf("of the live run there is %v", got)
 	}
-	live.kill(t)
+	live.Kill(t)
 	w.reap(t)
 	w.nothingLeft(t)
 }
 
 func TestReapFromAnotherPIDNamespace(t *testing.T) {
 	w := newWorld(t)
-	live := start(t, w.command("live"))
-	id := live.line(t)
+	live := child.Start(t, w.command("live"))
+	id := live.MustLine(t)
 	cmd := w.command("reap")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
 	if os.Geteuid() != 0 {
@@ -84,7 +85,7 @@ func TestReapFromAnotherPIDNamespace(t *testing.T) {
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
 	}
 	var report Report
-	must(t, json.Unmarshal([]byte(start(t, cmd).line(t)), &report))
+	must(t, json.Unmarshal([]byte(child.Start(t, cmd).MustLine(t)), &report))
 	if !slices.Equal(report.Live, []string{id}) || len(w.there(t)) != 2 {
 		t.Errorf("report %+v, there is %v", report, w.there(t))
 	}
@@ -93,19 +94,19 @@ func TestReapFromAnotherPIDNamespace(t *testing.T) {
 func TestReapsSideBySideUndoEverythingOnce(t *testing.T) {
 	const dead, reaps = 12, 4
 	w := newWorld(t)
-	live := start(t, w.command("live"))
-	id := live.line(t)
+	live := child.Start(t, w.command("live"))
+	id := live.MustLine(t)
 	for range dead {
-		p := start(t, w.command("live"))
-		p.line(t)
-		p.kill(t)
+		p := child.Start(t, w.command("live"))
+		p.MustLine(t)
+		p.Kill(t)
 	}
 	var wg sync.WaitGroup
 	for range reaps {
-		p := start(t, w.command("reap"))
+		p := child.Start(t, w.command("reap"))
 		wg.Go(func() {
-			if _, err := p.said.ReadString('\n'); err != nil {
-				t.Errorf("reap: %v: %s", err, p.log)
+			if _, err := p.Line(); err != nil {
+				t.Errorf("reap: %v", err)
 			}
 		})
 	}
@@ -121,16 +122,16 @@ func TestReapsSideBySideUndoEverythingOnce(t *testing.T) {
 			t.Errorf("%s is left", name)
 		}
 	}
-	live.kill(t)
+	live.Kill(t)
 	w.reap(t)
 	w.nothingLeft(t)
 }
 
 func TestReapTellsWhatIsLeftAndKeepsIt(t *testing.T) {
 	w := newWorld(t)
-	p := start(t, w.command("live"))
-	id := p.line(t)
-	p.kill(t)
+	p := child.Start(t, w.command("live"))
+	id := p.MustLine(t)
+	p.Kill(t)
 	l, err := w.open(t.Context())
 	must(t, err)
 	defer l.Close()
@@ -148,12 +149,34 @@ func TestReapTellsWhatIsLeftAndKeepsIt(t *testing.T) {
 	w.nothingLeft(t)
 }
 
+func TestReapKeepsWhatComesAfterAGuestThatRemains(t *testing.T) {
+	w := newWorld(t)
+	p := child.Start(t, w.command("live"))
+	id := p.MustLine(t)
+	p.Kill(t)
+	l, err := w.open(t.Context())
+	must(t, err)
+	defer l.Close()
+	registry := w.registry(l)
+	registry["guest"] = UndoFunc(func(context.Context, int, json.RawMessage) error { return errors.New("it does not die") })
+	registry["folder"] = last{w, []string{"guest"}}
+	for range 2 { // the second finds what the first has left
+		report, err := Reap(t.Context(), l, registry)
+		must(t, err)
+		if len(report.Remainders) != 2 || len(report.Reaped) > 0 || !slices.Contains(w.there(t), id+"-disk") {
+			t.Fatalf("report %+v, there is %v", report, w.there(t))
+		}
+	}
+	w.reap(t)
+	w.nothingLeft(t)
+}
+
 func TestReapHeedsItsContextBetweenRuns(t *testing.T) {
 	w := newWorld(t)
 	for range 2 {
-		p := start(t, w.command("live"))
-		p.line(t)
-		p.kill(t)
+		p := child.Start(t, w.command("live"))
+		p.MustLine(t)
+		p.Kill(t)
 	}
 	l, err := w.open(t.Context())
 	must(t, err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/runner/internal/child"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -18,9 +19,9 @@ func TestAliasesOf200ProcessesAtOnceAreDifferent(t *testing.T) {
 	aliases := make([]string, processes)
 	var g errgroup.Group
 	for i := range processes {
-		p := start(t, command("lease", dir)) // lives until the test ends
+		p := child.Start(t, child.Command("lease", dir)) // lives until the test ends
 		g.Go(func() (err error) {
-			aliases[i], err = p.line()
+			aliases[i], err = p.Line()
 			return err
 		})
 	}

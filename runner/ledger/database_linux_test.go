@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/runner/internal/child"
 )
 
 func TestWhatWasWrittenSurvivesTheDeathOfItsWriter(t *testing.T) {
 	dir := stateDir(t)
-	p := start(t, command("begin", dir, "first"))
-	id := p.mustLine(t)
-	p.kill(t)
+	p := child.Start(t, child.Command("begin", dir, "first"))
+	id := p.MustLine(t)
+	p.Kill(t)
 	r, err := open(t, dir).Find(t.Context(), "first")
 	must(t, err)
 	if r.ID != id || r.State != StateOpen {

@@ -14,6 +14,7 @@ import (
 	"unsafe"
 
 	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/runner/internal/child"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,21 +24,21 @@ import (
 
 // inNamespaces makes cmd run as root of a mount namespace of its own, and
 // further ones; who isn't root needs a user namespace for that.
-func inNamespaces(name string, further uintptr, args ...string) *process {
-	cmd := command(name, args...)
+func inNamespaces(name string, further uintptr, args ...string) *exec.Cmd {
+	cmd := child.Command(name, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | further}
 	if os.Geteuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
 	}
-	return &process{cmd: cmd}
+	return cmd
 }
 
 // said runs a child to its end and gives what it printed.
-func said(t *testing.T, p *process) string {
+func said(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()
-	out, err := p.cmd.Output()
+	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		t.Fatalf("the child could not prepare its world: %s", exit.Stderr)
@@ -81,8 +82,7 @@ func TestADiskThatFillsUpLosesNothing(t *testing.T) {
 
 func TestAFileSystemWithoutLocksIsExplained(t *testing.T) {
 	dir := stateDir(t)
-	cmd := command("lockless", dir)
-	text := said(t, &process{cmd: cmd})
+	text := said(t, child.Command("lockless", dir))
 	says(t, text, dir, "the file system has no locks", "no locks available", "ext4", StateVariable)
 }
 
@@ -104,8 +104,8 @@ func TestARunIsLiveFromAnotherPIDNamespace(t *testing.T) {
 	r, lock := begin(t, l, "")
 	look := func() string {
 		t.Helper()
-		p := start(t, inNamespaces("live", syscall.CLONE_NEWPID, dir, r.ID).cmd)
-		return p.mustLine(t)
+		p := child.Start(t, inNamespaces("live", syscall.CLONE_NEWPID, dir, r.ID))
+		return p.MustLine(t)
 	}
 	if got := look(); got != "1 true true" { // process 1 there, and we are not to be seen
 		t.Errorf("pid, live, lock refused: %q, want 1 true true", got)

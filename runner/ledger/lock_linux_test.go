@@ -6,13 +6,15 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/bot-bottle/action/runner/internal/child"
 	"time"
 )
 
 func TestARunIsLiveUntilItsProcessIsKilled(t *testing.T) {
 	dir := stateDir(t)
-	p := start(t, command("begin", dir, "job"))
-	id := p.mustLine(t)
+	p := child.Start(t, child.Command("begin", dir, "job"))
+	id := p.MustLine(t)
 	l := open(t, dir)
 	if live, err := l.Live(id); err != nil || !live {
 		t.Fatalf("live: %v, %v", live, err)
@@ -20,7 +22,7 @@ func TestARunIsLiveUntilItsProcessIsKilled(t *testing.T) {
 	if _, err := l.TryLock(id); !errors.Is(err, ErrLive) {
 		t.Errorf("its lock could be had: %v", err)
 	}
-	p.kill(t)
+	p.Kill(t)
 	if live, err := l.Live(id); err != nil || live {
 		t.Errorf("killed, and live: %v, %v", live, err)
 	}
@@ -31,30 +33,28 @@ func TestARunIsLiveUntilItsProcessIsKilled(t *testing.T) {
 
 func TestAHelperThatInheritedTheLockKeepsTheRunLive(t *testing.T) {
 	dir := stateDir(t)
-	p := start(t, command("begin", dir, "job", "with a helper"))
-	id := p.mustLine(t)
-	must(t, p.cmd.Process.Kill())
-	_, err := p.cmd.Process.Wait()
-	must(t, err)
+	p := child.Start(t, child.Command("begin", dir, "job", "with a helper"))
+	id := p.MustLine(t)
+	p.Kill(t)
 	l := open(t, dir)
 	if live, err := l.Live(id); err != nil || !live {
 		t.Fatalf("the helper lives; live: %v, %v", live, err)
 	}
-	must(t, p.stdin.Close()) // the helper ends
+	p.CloseInput(t) // the helper ends
 	must(t, l.WaitUnlocked(soon(t), id))
 }
 
 func TestReleaseDoesNotTakeTheLockFromAHelper(t *testing.T) {
 	l := open(t, stateDir(t))
 	r, lock := begin(t, l, "")
-	helper := command("helper")
+	helper := child.Command("helper")
 	helper.ExtraFiles = []*os.File{lock.File()}
-	p := start(t, helper)
+	p := child.Start(t, helper)
 	must(t, lock.Release())
 	if live, err := l.Live(r.ID); err != nil || !live {
 		t.Errorf("live: %v, %v", live, err)
 	}
-	must(t, p.stdin.Close())
+	p.CloseInput(t)
 	must(t, l.WaitUnlocked(soon(t), r.ID))
 }
 
@@ -75,8 +75,8 @@ func TestOurOwnLockIsSeenAsLive(t *testing.T) {
 
 func TestLockWaitsForItsHolder(t *testing.T) {
 	dir := stateDir(t)
-	p := start(t, command("begin", dir, "job"))
-	id := p.mustLine(t)
+	p := child.Start(t, child.Command("begin", dir, "job"))
+	id := p.MustLine(t)
 	l := open(t, dir)
 	short, cancel := context.WithTimeout(t.Context(), 4*lockPoll)
 	defer cancel()
@@ -91,7 +91,7 @@ func TestLockWaitsForItsHolder(t *testing.T) {
 		}
 		got <- err
 	}()
-	must(t, p.stdin.Close())
+	p.CloseInput(t)
 	must(t, <-got)
 }
 

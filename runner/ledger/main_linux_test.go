@@ -1,34 +1,24 @@
 package ledger
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/runner/internal/child"
 )
 
-// childVariable makes the test binary act as one of the processes of a test.
-const childVariable = "LEDGER_TEST_CHILD"
+func TestMain(m *testing.M) { child.Main(m, children()) }
 
-func TestMain(m *testing.M) {
-	if name := os.Getenv(childVariable); name != "" {
-		os.Exit(runChild(name, os.Args[1:]))
-	}
-	os.Exit(m.Run())
-}
-
-// children are what the test binary can be, by name. What they print is their
-// result; an error goes to stderr as a person would read it.
-func children() map[string]func(context.Context, []string) error {
-	return map[string]func(context.Context, []string) error{
+// children are what the test binary can be, by name.
+func children() map[string]child.Program {
+	return map[string]child.Program{
 		"lease":  childLease,
 		"begin":  childBegin,
 		"helper": childHelper,
@@ -39,14 +29,6 @@ func children() map[string]func(context.Context, []string) error {
 		"fills":     childFills,
 		"lockless":  childLockless,
 	}
-}
-
-func runChild(name string, args []string) int {
-	if err := children()[name](context.Background(), args); err != nil {
-		fmt.Fprint(os.Stderr, term.Explain(err))
-		return 1
-	}
-	return 0
 }
 
 // childLease begins a run, leases an alias, tells it, and lives until its stdin
@@ -64,7 +46,7 @@ func childLease(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return tellAndWait(alias)
+	return child.Say(alias)
 }
 
 // childBegin begins a run with a name, tells its id, and lives until its stdin
@@ -80,15 +62,14 @@ func childBegin(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(args) > 2 {
-		helper := exec.Command("/proc/self/exe")
-		helper.Env = []string{childVariable + "=helper"}
+		helper := child.Command("helper")
 		helper.Stdin = os.Stdin
 		helper.ExtraFiles = []*os.File{lock.File()}
 		if err := helper.Start(); err != nil {
 			return err
 		}
 	}
-	return tellAndWait(r.ID)
+	return child.Say(r.ID)
 }
 
 // childHelper holds what it inherited until its stdin ends.
@@ -107,79 +88,10 @@ func childLive(ctx context.Context, args []string) error {
 		return err
 	}
 	_, errLock := l.TryLock(args[1])
-	return tellAndWait(fmt.Sprint(os.Getpid(), live, errors.Is(errLock, ErrLive)))
+	return child.Say(fmt.Sprint(os.Getpid(), live, errors.Is(errLock, ErrLive)))
 }
 
-func tellAndWait(what any) error {
-	fmt.Println(what)
-	_, err := io.Copy(io.Discard, os.Stdin)
-	return err
-}
-
-// process is a running child.
-type process struct {
-	cmd   *exec.Cmd
-	said  *bufio.Reader
-	stdin io.Closer
-	log   *strings.Builder
-}
-
-func command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", args...)
-	// A process under the race detector sleeps for a second before it exits,
-	// unless it is told not to; hundreds of them need no second thread.
-	cmd.Env = append(os.Environ(), childVariable+"="+name, "GORACE=atexit_sleep_ms=0", "GOMAXPROCS=1")
-	return cmd
-}
-
-// start starts cmd and ends it with the test.
-func start(t *testing.T, cmd *exec.Cmd) *process {
-	t.Helper()
-	p := &process{cmd: cmd, log: new(strings.Builder)}
-	cmd.Stderr = p.log
-	stdin, err := cmd.StdinPipe()
-	must(t, err)
-	stdout, err := cmd.StdoutPipe()
-	must(t, err)
-	p.stdin, p.said = stdin, bufio.NewReader(stdout)
-	must(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	return p
-}
-
-// line gives the next line that the child printed.
-func (p *process) line() (string, error) {
-	line, err := p.said.ReadString('\n')
-	if err != nil {
-		_ = p.cmd.Wait() // it has closed its output; after this its log is complete
-		return "", fmt.Errorf("reading from child %d: %w: %s", p.cmd.Process.Pid, err, p.log)
-	}
-	return strings.TrimSpace(line), nil
-}
-
-func (p *process) mustLine(t *testing.T) string {
-	t.Helper()
-	line, err := p.line()
-	must(t, err)
-	return line
-}
-
-func (p *process) kill(t *testing.T) {
-	t.Helper()
-	must(t, p.cmd.Process.Kill())
-	_, err := p.cmd.Process.Wait()
-	must(t, err)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(term.Explain(err))
-	}
-}
+func must(t *testing.T, err error) { t.Helper(); child.Must(t, err) }
 
 // stateDir gives a state folder that is ours.
 func stateDir(t *testing.T) string {

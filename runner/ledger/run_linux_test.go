@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/runner/internal/child"
 )
 
 func contextEndedBy(cause error) (context.Context, func()) {
@@ -67,15 +68,15 @@ func TestNamesThatAreRefused(t *testing.T) {
 
 func TestALiveRunsNameIsTaken(t *testing.T) {
 	dir := stateDir(t)
-	p := start(t, command("begin", dir, "nightly"))
-	id := p.mustLine(t)
+	p := child.Start(t, child.Command("begin", dir, "nightly"))
+	id := p.MustLine(t)
 	l := open(t, dir)
 	_, _, err := l.Begin(t.Context(), NewRun{Name: "nightly"})
 	refused(t, err, term.StageUsage, `"nightly"`, id, "choose another name")
 	if !errors.Is(err, ErrNameTaken) {
 		t.Errorf("got %v", err)
 	}
-	p.kill(t)
+	p.Kill(t)
 	again, _ := begin(t, l, "nightly") // the dead one's name is free, though it is not settled
 	found, err := l.Find(t.Context(), "nightly")
 	must(t, err)
