@@ -4,17 +4,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+
+	"github.com/bot-bottle/action/internal/atomicfile"
 )
 
 // WriteRecord puts r into the file at path in one step: a reader sees all of it or
-// nothing. After a power loss it is of no use, so that it isn't synced.
+// nothing. After a power loss the processes are gone, but a record that is there in
+// part could not be read, and what waits for it would be owed forever.
 func WriteRecord(path string, r Record) error {
 	data, err := json.Marshal(r)
 	if err == nil {
-		err = os.WriteFile(path+".new", data, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(path+".new", path)
+		err = atomicfile.Write(path, data, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("recording processes: %w", err)
