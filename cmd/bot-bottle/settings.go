@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/runner/ledger"
 	"github.com/caarlos0/env/v11"
 )
 
@@ -33,10 +34,8 @@ func readSettings() (settings, error) {
 // count.
 func ownFolders(kind string) []string {
 	dirs := []string{filepath.Join("/etc/bot-bottle", kind)}
-	for _, runner := range []string{"GITHUB_ACTIONS", "GITEA_ACTIONS", "FORGEJO_ACTIONS"} {
-		if os.Getenv(runner) == "true" {
-			return dirs
-		}
+	if ledger.UnderRunner(os.Getenv) {
+		return dirs
 	}
 	if home, err := os.UserHomeDir(); err == nil {
 		dirs = append([]string{filepath.Join(home, ".bot-bottle", kind)}, dirs...)
