@@ -38,13 +38,14 @@ var layers = []struct {
 
 // onlyFrom lists what may be imported by the named rooms alone.
 var onlyFrom = map[string][]string{
-	"gvisor.dev/gvisor":                 {"backends/gvisor/runsc"},
-	module + "/backends/gvisor/runsc":   {"cmd"},
-	"github.com/goccy/go-yaml":          {"internal/manifest"},
-	"modernc.org/sqlite":                {"runner/ledger"},
-	"github.com/spf13/cobra":            {"cmd"},
-	"github.com/bluekeyes/go-gitdiff":   {"internal/workspace"},
-	"github.com/elastic/go-seccomp-bpf": {"internal/doors"},
+	"gvisor.dev/gvisor":                      {"backends/gvisor/runsc"},
+	module + "/backends/gvisor/runsc":        {"cmd"},
+	"github.com/goccy/go-yaml":               {"internal/manifest"},
+	"modernc.org/sqlite":                     {"runner/ledger"},
+	"github.com/google/go-containerregistry": {"internal/image"},
+	"github.com/spf13/cobra":                 {"cmd"},
+	"github.com/bluekeyes/go-gitdiff":        {"internal/workspace"},
+	"github.com/elastic/go-seccomp-bpf":      {"internal/doors"},
 }
 
 type goPackage struct {

@@ -58,17 +58,19 @@ func checkNamespaces(ctx context.Context, s backends.Spec) preflight.Finding {
 	if err == nil {
 		return ok("made and used")
 	}
-	return bad(preflight.Fail, namespaceRemedy(os.DirFS("/"), os.Getuid()), "can't be used: %v", err)
+	return bad(preflight.Fail, namespaceRemedy(os.DirFS("/"), os.Getuid(), s.UserID), "can't be used: %v", err)
 }
 
 // namespaceRemedy tells, from what the host says of itself, what stands in the
 // way of using user namespaces and what to do about it.
-func namespaceRemedy(host fs.FS, uid int) string {
+func namespaceRemedy(host fs.FS, uid, guest int) string {
 	read := func(path string) string {
 		b, _ := fs.ReadFile(host, path)
 		return strings.TrimSpace(string(b))
 	}
 	switch {
+	case uid == 0 && !mapped(read("proc/self/uid_map"), guest):
+		return fmt.Sprintf("root here has no user id %d, which a guest of root's gets (see /proc/self/uid_map): start bot-bottle as an ordinary user, or give this container the ids from 1900000000 on", guest)
 	case read("proc/sys/user/max_user_namespaces") == "0":
 		return "the host allows no user namespaces: sysctl -w user.max_user_namespaces=15000, and put it into /etc/sysctl.d"
 	case uid != 0 && read("proc/sys/kernel/unprivileged_userns_clone") == "0":
@@ -81,6 +83,22 @@ func namespaceRemedy(host fs.FS, uid int) string {
 		return "this is a container: run it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined, or run bot-bottle on the host"
 	}
 	return "see what forbids it: `unshare --user --map-root-user --mount --pid --fork mount -t tmpfs none /mnt` should work; or start bot-bottle as root"
+}
+
+// mapped tells whether a user id exists in the user namespace whose map this is:
+// lines of first id, first id outside, count (user_namespaces(7)). A map that can't
+// be read is no reason.
+func mapped(table string, uid int) bool {
+	if table == "" {
+		return true
+	}
+	for line := range strings.Lines(table) {
+		var first, outside, count int64
+		if n, _ := fmt.Sscan(line, &first, &outside, &count); n == 3 && int64(uid) >= first && int64(uid) < first+count {
+			return true
+		}
+	}
+	return false
 }
 
 func exists(host fs.FS, path string) bool {

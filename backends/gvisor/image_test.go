@@ -133,12 +133,12 @@ func TestNamespaceRemedyNamesWhatStandsInTheWay(t *testing.T) {
 		"this is a container":       {".dockerenv": file("")},
 		"see what forbids it":       {"proc/sys/user/max_user_namespaces": file("1000\n")},
 	} {
-		if got := namespaceRemedy(host, 1000); !strings.Contains(got, want) {
+		if got := namespaceRemedy(host, 1000, 1000); !strings.Contains(got, want) {
 			t.Errorf("wanted %q, got %q", want, got)
 		}
 	}
 	t.Setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-	if got := namespaceRemedy(fstest.MapFS{}, 1000); !strings.Contains(got, "pod") {
+	if got := namespaceRemedy(fstest.MapFS{}, 1000, 1000); !strings.Contains(got, "pod") {
 		t.Errorf("got %q", got)
 	}
 }
