@@ -49,9 +49,9 @@ func decodeRun(args json.RawMessage) (string, error) {
 func (d Deps) registry() journal.Registry {
 	return journal.Registry{
 		kindAlias:      undoAlias{ledger: d.Ledger},
-		kindWorkFolder: undoFolder{parents: []string{d.Places.work()}},
-		kindRunFolder:  undoFolder{parents: Runtimes(os.Getuid(), d.Places.State)},
-		kindDisk:       undoFolder{parents: []string{d.Places.disks()}},
+		kindWorkFolder: undoFolder{parent: d.Places.work()},
+		kindRunFolder:  undoRunFolder{places: d.Places},
+		kindDisk:       undoFolder{parent: d.Places.disks()},
 		kindSidecar:    undoSidecar{d.Places},
 		kindGuest:      undoGuest{d.Backends},
 	}
@@ -80,39 +80,89 @@ func (u undoAlias) Undo(ctx context.Context, _ int, args json.RawMessage) error 
 
 type undoFolder struct {
 	afterGuest
-	parents []string // the folder is in one of them
+	parent string
 }
 
-// Undo removes the run's folder below the parents, following no link, and sees it
-// gone.
+// Undo removes the run's folder below the parent.
 func (u undoFolder) Undo(_ context.Context, _ int, args json.RawMessage) error {
 	run, err := decodeRun(args)
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, parent := range u.parents {
-		errs = append(errs, removeBelow(parent, run))
-	}
-	return errors.Join(errs...)
-}
-
-func removeBelow(parent, run string) error {
-	root, err := os.OpenRoot(parent)
+	root, err := os.OpenRoot(u.parent)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("opening %q: %w", parent, err)
+		return fmt.Errorf("opening %q: %w", u.parent, err)
 	}
-	defer root.Close()
-	if err := root.RemoveAll(run); err != nil {
-		return fmt.Errorf("removing %q: %w", filepath.Join(parent, run), err)
+	return errors.Join(removeBelow(root, run), root.Close())
+}
+
+// removeBelow removes a folder in root, following no link, and sees it gone.
+func removeBelow(root *os.Root, name string) error {
+	path := filepath.Join(root.Name(), name)
+	if err := root.RemoveAll(name); err != nil {
+		return fmt.Errorf("removing %q: %w", path, err)
 	}
-	if _, err := root.Lstat(run); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing %q: it is still there", filepath.Join(parent, run))
+	if _, err := root.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing %q: it is still there", path)
 	}
 	return nil
+}
+
+// runFolderArgs say in which root the run has its folder.
+type runFolderArgs struct {
+	runArgs
+	rootRef
+}
+
+type undoRunFolder struct {
+	afterGuest
+	places Places
+}
+
+// Version is 2: the first form did not say in which root the folder is.
+func (undoRunFolder) Version() int { return 2 }
+
+// Undo removes the run's folder from the root that it was made in. From one that
+// can't be seen it is gone after a boot; before that nobody knows.
+func (u undoRunFolder) Undo(_ context.Context, version int, args json.RawMessage) error {
+	run, err := decodeRun(args)
+	if err != nil {
+		return err
+	}
+	if version < 2 {
+		return u.everywhere(run)
+	}
+	var a runFolderArgs
+	if err := json.Unmarshal(args, &a); err != nil {
+		return fmt.Errorf("reading the obligation: %w", err)
+	}
+	root, err := a.open(u.places)
+	if errors.Is(err, errNotThatRoot) {
+		return a.unseen(err)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(removeBelow(root, run), root.Close())
+}
+
+// everywhere removes the run's folder from each root that there is.
+func (u undoRunFolder) everywhere(run string) error {
+	var errs []error
+	for kind := range u.places.Roots {
+		root, err := u.places.openRoot(kind)
+		if errors.Is(err, errNotThatRoot) {
+			continue
+		}
+		if err == nil {
+			err = errors.Join(removeBelow(root, run), root.Close())
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // sidecarRecord, in the run's work folder, names the sidecar's process.

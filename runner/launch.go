@@ -82,15 +82,20 @@ func (r *run) leaseAlias(ctx context.Context) error {
 // for what the guest writes.
 func (r *run) makeFolders(ctx context.Context) error {
 	places := r.deps.Places
+	root, err := places.ref()
+	if err != nil {
+		return err
+	}
 	for _, f := range []struct {
 		kind  string
+		args  any
 		paths []string
 	}{
-		{kindWorkFolder, []string{places.workFolder(r.id)}},
-		{kindRunFolder, []string{places.runFolder(r.id), places.doors(r.id)}},
-		{kindDisk, []string{places.disk(r.id)}},
+		{kindWorkFolder, runArgs{r.id}, []string{places.workFolder(r.id)}},
+		{kindRunFolder, runFolderArgs{runArgs{r.id}, root}, []string{places.runFolder(r.id), places.doors(r.id)}},
+		{kindDisk, runArgs{r.id}, []string{places.disk(r.id)}},
 	} {
-		err := r.journal.Effect(ctx, f.kind, runArgs{r.id}, journal.Local, func(context.Context) error {
+		err := r.journal.Effect(ctx, f.kind, f.args, journal.Local, func(context.Context) error {
 			for _, path := range f.paths {
 				if err := os.Mkdir(path, 0o700); err != nil {
 					return err

@@ -3,10 +3,6 @@ package runner
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	"net/netip"
@@ -126,46 +122,6 @@ func (r *run) enter(ctx context.Context) error {
 		return errors.Join(err, r.journal.Close(ctx))
 	}
 	return nil
-}
-
-// makeReportDir makes the folder, which must be new, or empty and ours alone to
-// write to: a report is not mixed with another, and nobody puts a link where we
-// will write.
-func makeReportDir(dir string) error {
-	err := os.MkdirAll(filepath.Dir(dir), 0o700)
-	if err == nil {
-		err = os.Mkdir(dir, 0o700)
-	}
-	if errors.Is(err, os.ErrExist) {
-		err = takeReportDir(dir)
-	}
-	if err != nil {
-		return term.Errorf(term.StagePreflight, dir, "making the report folder: %w", err).
-			WithHint("name a folder that does not exist yet, where you may write, with --report-dir")
-	}
-	return nil
-}
-
-// takeReportDir closes a folder that is there to others.
-func takeReportDir(dir string) error {
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return err
-	}
-	if info.Mode().IsRegular() {
-		return syscall.ENOTDIR
-	}
-	if !info.IsDir() || ownerOf(info) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("it is not a folder that only you may write to (%v)", info.Mode())
-	}
-	entries, err := os.ReadDir(dir)
-	if err == nil && len(entries) > 0 {
-		err = errors.New("it is not empty")
-	}
-	if err != nil {
-		return err
-	}
-	return os.Chmod(dir, 0o700)
 }
 
 // whole is the way of a job that is in the ledger.

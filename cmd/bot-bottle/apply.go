@@ -65,7 +65,11 @@ func apply(cmd *cobra.Command, which string, f applyFlags) error {
 	if dir == "" {
 		dir = run.Workspace
 	}
-	patch, err := readPatch(w.deps.Places.Report(run), run.Outcome.Patch, f.allow)
+	from, err := w.deps.Places.ReadableReport(run)
+	if err != nil {
+		return err
+	}
+	patch, err := readPatch(from, run.Outcome.Patch, f.allow)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/runner"
+	"github.com/bot-bottle/action/runner/ledger"
 	"github.com/spf13/cobra"
 )
 
@@ -68,13 +70,23 @@ func inspect(cmd *cobra.Command, w *world, which string) (inspectDocument, error
 	for _, o := range owed {
 		d.Obligations = append(d.Obligations, obligationLine{o.Kind, string(o.Holding)})
 	}
-	rep, err := report.ReadDir(d.Run.Report)
+	d.Report, err = readReport(w.deps.Places, run)
+	return d, err
+}
+
+// readReport gives nil where there is none yet.
+func readReport(places runner.Places, run ledger.Run) (*report.Report, error) {
+	dir, err := places.ReadableReport(run)
 	if err == nil {
-		d.Report = &rep
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return d, err
+		var r report.Report
+		if r, err = report.ReadDir(dir); err == nil {
+			return &r, nil
+		}
 	}
-	return d, nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return nil, err
 }
 
 func printInspection(cmd *cobra.Command, d inspectDocument) error {

@@ -37,7 +37,7 @@ func openWorld(ctx context.Context, stderr io.Writer) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	runtime, err := runner.DefaultRuntime(os.Getuid(), state)
+	places, err := runner.DefaultPlaces(state, os.Getuid(), ledger.UnderRunner(os.Getenv))
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,6 @@ func openWorld(ctx context.Context, stderr io.Writer) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	places := runner.Places{State: state, Runtime: runtime}
 	w := &world{settings: s, stderr: stderr}
 	w.deps = runner.Deps{
 		Places:     places,

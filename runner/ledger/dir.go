@@ -28,7 +28,7 @@ const rootDir = "/var/lib/bot-bottle"
 // folder never comes from there: a set variable is an error, and the home
 // folder is the user database's.
 func DefaultDir(getenv func(string) string, uid int) (string, error) {
-	runner := underRunner(getenv)
+	runner := UnderRunner(getenv)
 	if dir := getenv(StateVariable); dir != "" {
 		return explicitDir(dir, runner)
 	}
@@ -62,9 +62,9 @@ func explicitDir(dir string, runner bool) (string, error) {
 	return filepath.Clean(dir), nil
 }
 
-// underRunner tells whether a forge's runner started us (forges' runners:
-// each of them sets its own variable for every step).
-func underRunner(getenv func(string) string) bool {
+// UnderRunner tells whether a forge's runner started us (forges' runners:
+// each of them sets its own variable for every step). Getenv is os.Getenv.
+func UnderRunner(getenv func(string) string) bool {
 	for _, name := range []string{"GITHUB_ACTIONS", "GITEA_ACTIONS", "FORGEJO_ACTIONS"} {
 		if getenv(name) == "true" {
 			return true
