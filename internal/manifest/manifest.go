@@ -16,7 +16,6 @@
 package manifest
 
 import (
-
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/secret"
 )
