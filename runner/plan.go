@@ -27,6 +27,9 @@ type Plan struct {
 	Workspace *Workspace // nil: the guest's /workspace is empty
 	Backend   string     // a backend's name, or Auto
 	ReportDir string     // empty: in the state folder
+	Lineage   []string   // names of the bottle's files, the root first; empty: none
+	Provider  string     // who works: claude, codex, gemini or command
+	Warnings  []string   // what somebody should know before the job starts
 }
 
 // Auto lets the strongest backend be taken that this host can run.

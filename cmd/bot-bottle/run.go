@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/bot-bottle/action/internal/report"
@@ -17,10 +16,15 @@ import (
 
 // runFlags are the flags of `run`.
 type runFlags struct {
-	bottle      string
+	bottles     []string
 	bottlesDir  string
 	agent       string
 	agentsDir   string
+	agentsRev   string
+	prompt      string
+	promptFile  string
+	model       string
+	dryRun      bool
 	backend     string
 	name        string
 	workspace   string
@@ -49,14 +53,21 @@ and for a CI runner. With --json one document goes to stdout, the agent's output
 to stderr.`,
 		Example: `  bot-bottle run -- id -u
   bot-bottle run --bottle web --agent fixer --workspace .
-  bot-bottle run --bottle web --workspace . --timeout 10m -- make test`,
+  bot-bottle run --bottle claude-dev --workspace . --prompt "Mend the failing test"
+  bot-bottle run --bottle web --workspace . --timeout 10m -- make test
+  bot-bottle run --bottle dev --bottle claude --agent fixer --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error { return run(cmd, c, f, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.bottle, "bottle", "", "bottle to use (default: the agent's, else one that reaches nothing)")
+	flags.StringArrayVar(&f.bottles, "bottle", nil, "bottle to use; repeatable, later ones win (default: the agent's, else, for a command, one that reaches nothing)")
 	flags.StringVar(&f.bottlesDir, "bottles-dir", "", "folder with bottles (default: ~/.bot-bottle/bottles, /etc/bot-bottle/bottles)")
 	flags.StringVar(&f.agent, "agent", "", "agent to run")
 	flags.StringVar(&f.agentsDir, "agents-dir", "", "folder with agents (default: ~/.bot-bottle/agents, /etc/bot-bottle/agents)")
+	flags.StringVar(&f.agentsRev, "agents-rev", "", "commit of the workspace whose .bot-bottle/agents count too; name the base branch's, not a pull request's")
+	flags.StringVar(&f.prompt, "prompt", "", "what the agent is to do")
+	flags.StringVar(&f.promptFile, "prompt-file", "", "file that says it, - for standard input")
+	flags.StringVar(&f.model, "model", "", "model to use (default: the agent's, else the provider's)")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, secrets by name only, and start nothing")
 	flags.StringVar(&f.backend, "backend", "", "what runs the guest: auto, gvisor (default: $BOT_BOTTLE_BACKEND, else auto)")
 	flags.StringVar(&f.name, "name", "", "name of the run, unique among live ones")
 	flags.StringVar(&f.workspace, "workspace", "", "git checkout that the guest gets a copy of")
@@ -84,6 +95,13 @@ func run(cmd *cobra.Command, c console, f runFlags, args []string) error {
 		return term.Errorf(term.StageUsage, "", "reading the arguments: unexpected %q", args[0]).
 			WithHint("put a command after --: bot-bottle run -- %s", args[0])
 	}
+	if f.dryRun {
+		req, err := requestOf(f, cmd.Flags().Changed("timeout"), args)
+		if err != nil {
+			return err
+		}
+		return orCause(ctx, dryRun(ctx, c.stdout, req, f.asJSON))
+	}
 	w, err := openWorld(ctx, c.stderr)
 	if err != nil {
 		return orCause(ctx, err)
@@ -92,6 +110,9 @@ func run(cmd *cobra.Command, c console, f runFlags, args []string) error {
 	plan, err := makePlan(ctx, w, f, cmd.Flags().Changed("timeout"), args)
 	if err != nil {
 		return orCause(ctx, err)
+	}
+	for _, warning := range plan.Warnings {
+		fmt.Fprintf(c.stderr, "warning: %s\n", warning)
 	}
 	w.deps.Stdout, w.deps.Stderr = c.stdout, c.stderr
 	if f.asJSON {
@@ -159,44 +180,13 @@ func writeReport(w io.Writer, r report.Report) error {
 
 // makePlan turns flags and manifests into a plan, without any effect.
 func makePlan(ctx context.Context, w *world, f runFlags, timeoutGiven bool, argv []string) (runner.Plan, error) {
-	backend := cmp.Or(f.backend, w.settings.Backend)
-	if err := runner.CheckBackend(backend, w.deps.Backends); err != nil {
+	f.backend = cmp.Or(f.backend, w.settings.Backend)
+	if err := runner.CheckBackend(f.backend, w.deps.Backends); err != nil {
 		return runner.Plan{}, err
 	}
-	plan, err := fromManifests(f, argv)
+	req, err := requestOf(f, timeoutGiven, argv)
 	if err != nil {
-		return plan, err
+		return runner.Plan{}, err
 	}
-	plan.Name, plan.Task.Root, plan.Backend = f.name, f.root, backend
-	if timeoutGiven {
-		if f.timeout <= 0 {
-			return plan, term.Errorf(term.StageUsage, "--timeout", "reading the time limit: %v is not more than 0", f.timeout).
-				WithHint("give a duration such as 90s, 10m or 2h")
-		}
-		plan.Policy.Limits.Timeout = f.timeout
-	}
-	if f.reportDir != "" {
-		if plan.ReportDir, err = filepath.Abs(f.reportDir); err != nil {
-			return plan, fmt.Errorf("finding the report folder: %w", err)
-		}
-	}
-	return plan, withWorkspace(ctx, &plan, f)
-}
-
-func withWorkspace(ctx context.Context, plan *runner.Plan, f runFlags) error {
-	if f.workspace == "" {
-		for flag, given := range map[string]bool{"--uncommitted": f.uncommitted, "--allow": len(f.allow) > 0} {
-			if given {
-				return term.Errorf(term.StageUsage, flag, "reading the flags: it needs --workspace").
-					WithHint("name the checkout with --workspace DIR, or leave %s out", flag)
-			}
-		}
-		return nil
-	}
-	dir, err := filepath.Abs(f.workspace)
-	if err != nil {
-		return fmt.Errorf("finding the workspace: %w", err)
-	}
-	plan.Workspace = &runner.Workspace{Dir: dir, Uncommitted: f.uncommitted, Allow: f.allow}
-	return plan.Workspace.Check(ctx)
+	return runner.MakePlan(ctx, req)
 }

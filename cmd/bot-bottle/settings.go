@@ -28,22 +28,6 @@ func readSettings() (settings, error) {
 	return s, nil
 }
 
-// ownFolders are where a user's own bottles or agents are looked for. Under a
-// runner the home folder is what the job's environment says, so that it doesn't
-// count.
-func ownFolders(kind string) []string {
-	dirs := []string{filepath.Join("/etc/bot-bottle", kind)}
-	for _, runner := range []string{"GITHUB_ACTIONS", "GITEA_ACTIONS", "FORGEJO_ACTIONS"} {
-		if os.Getenv(runner) == "true" {
-			return dirs
-		}
-	}
-	if home, err := os.UserHomeDir(); err == nil {
-		dirs = append([]string{filepath.Join(home, ".bot-bottle", kind)}, dirs...)
-	}
-	return dirs
-}
-
 // executable gives our own binary by its real path, which can be bound into a
 // guest.
 func executable() (string, error) {
