@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bot-bottle/action/internal/manifest"
+	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
 )
 
@@ -81,3 +82,6 @@ func environment(pairs ...string) manifest.Host {
 		return "", false
 	}}
 }
+
+// ask answers every question.
+func ask(name, _ string) (secret.Value, error) { return secret.New(name, "an answer"), nil }

@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -8,16 +10,17 @@ import (
 
 // Writable gives the first of path and the folders above it, links resolved,
 // that the user of this process may change, or "". Whoever can write a folder
-// can put another file in the place of one in it. An owner may give himself the
+// can put another file in the place of one in it, unless the folder is sticky
+// (/tmp) and what is in it is somebody else's. An owner may give himself the
 // right to write, and counts.
 func Writable(path string) string {
 	for _, start := range []string{path, resolved(path)} {
-		for p := start; ; p = filepath.Dir(p) {
-			if mayChange(p) {
-				return p
-			}
-			if p == filepath.Dir(p) {
-				break
+		if mayWrite(start) {
+			return start
+		}
+		for child := start; child != filepath.Dir(child); child = filepath.Dir(child) {
+			if dir := filepath.Dir(child); mayReplace(dir, child) {
+				return dir
 			}
 		}
 	}
@@ -31,10 +34,20 @@ func resolved(path string) string {
 	return path
 }
 
-func mayChange(path string) bool {
-	if unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS) == nil {
-		return true
+func mayWrite(path string) bool {
+	return unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS) == nil || owns(path)
+}
+
+// mayReplace tells whether another file can be put in child's place.
+func mayReplace(dir, child string) bool {
+	if !mayWrite(dir) {
+		return false
 	}
+	info, err := os.Stat(dir)
+	return err != nil || info.Mode()&fs.ModeSticky == 0 || unix.Geteuid() == 0 || owns(dir) || owns(child)
+}
+
+func owns(path string) bool {
 	var s unix.Stat_t
 	return unix.Lstat(path, &s) == nil && int(s.Uid) == unix.Geteuid()
 }
