@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/bot-bottle/action/internal/manifest"
+	"github.com/bot-bottle/action/internal/neutralize"
 	"github.com/bot-bottle/action/runner"
 )
 
@@ -22,6 +23,8 @@ func dryRun(ctx context.Context, out io.Writer, req runner.Request, asJSON bool)
 	if yamlErr != nil {
 		return yamlErr
 	}
-	_, printErr := io.WriteString(out, text)
-	return cmp.Or(err, printErr)
+	// The task can hold what somebody wrote into an issue.
+	harmless := neutralize.NewWriter(out, neutralize.Options{})
+	_, printErr := io.WriteString(harmless, text)
+	return cmp.Or(err, printErr, harmless.Close())
 }

@@ -76,7 +76,8 @@ door broke; 124 time limit; 130 interrupted; 143 terminated.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return term.Errorf(term.StageUsage, "", "%w", err).WithHint("%s --help shows the flags", cmd.CommandPath())
 	})
-	root.AddCommand(runCommand(c), applyCommand(), lsCommand(), inspectCommand(), reapCommand(), versionCommand())
+	root.AddCommand(runCommand(c), applyCommand(), lsCommand(), inspectCommand(), reapCommand(),
+		initCommand(), validateCommand(), hostkeyCommand(), versionCommand())
 	return root
 }
 
