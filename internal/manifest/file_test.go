@@ -1,11 +1,13 @@
 package manifest_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/bot-bottle/action/internal/manifest"
 )
@@ -73,22 +75,90 @@ func TestOnlyRegularFilesWithAProperNameAreRead(t *testing.T) {
 	}
 }
 
+func TestABottleOfTenMegabytesIsRefusedUnread(t *testing.T) {
+	path := writeRaw(t, manifest.Bottles, "dev", "---\n---\n"+strings.Repeat("x", 10<<20))
+	_, err := manifest.LoadBottle(path)
+	if got, want := explain(path, err), "error: dev.md: it has more than 1048576 bytes\n"; got != want {
+		t.Errorf("it says\n%s", got)
+	}
+}
+
+// Each level would be nine times the one before.
+func TestAnchorsThatWouldExplodeAreRefusedAtOnce(t *testing.T) {
+	yaml := "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+	for i := 1; i < 20; i++ {
+		yaml += fmt.Sprintf("a%d: &a%[1]d [%s]\n", i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 9), ", "))
+	}
+	path := write(t, manifest.Bottles, "dev", yaml+"env: *a19\negress: {routes: *a19}")
+	began := time.Now()
+	_, err := manifest.LoadBottle(path)
+	got := explain(path, err)
+	for _, want := range []string{"env: it is a YAML alias, not keys and values", "egress.routes: it is a YAML alias, not a list"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it says\n%s", got)
+		}
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestLinesCountWithAByteOrderMarkAndCRLF(t *testing.T) {
+	path := writeRaw(t, manifest.Bottles, "dev", "\ufeff---\r\nenv:\r\n  A: b\r\nisolatoin: vm\r\n---\r\n")
+	_, err := manifest.LoadBottle(path)
+	if got, want := explain(path, err), "error: dev.md:4: isolatoin: unknown key\nhint: did you mean \"isolation\"?\n"; got != want {
+		t.Errorf("it says\n%s", got)
+	}
+}
+
 // FuzzLoad looks for panics and for time that grows out of bounds; what is taken
-// has to be valid.
+// has to be valid, and what is shown of it has to be taken as the same.
 func FuzzLoad(f *testing.F) {
-	for _, seed := range []string{whole, "a: [", "? [a]\n: b", "a: &x *x", "{a: {b: c}}", "- - - a", "a: |\n  b", "a: 'x", "\"\\uD800\"", "!!map {}", "%YAML 1.2\n---\na: b"} {
+	for _, seed := range []string{
+		whole, "a: [", "? [a]\n: b", "a: &x *x", "{a: {b: c}}", "- - - a", "a: |\n  b", "a: 'x", "\"\\uD800\"", "!!map {}", "%YAML 1.2\n---\na: b",
+		"extends: base\nfor: {repositories: [a/*]}\nsupervise: true\nagent_provider: {template: claude, allow: [\"beta:x\"]}",
+		"git-gate:\n  user: {name: a}\n  repos:\n    " + repo("r"), "env: {A: ?x, B: \"${C}\"}\negress: {presets: [npm]}",
+	} {
 		f.Add([]byte(seed))
 	}
 	path := filepath.Join(f.TempDir(), "dev.md")
 	f.Fuzz(func(t *testing.T, yaml []byte) {
-		if err := os.WriteFile(path, append(append([]byte("---\n"), yaml...), "\n---\n"...), 0o600); err != nil {
+		content := append(append([]byte("---\n"), yaml...), "\n---\n"...)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if b, err := manifest.LoadBottle(path); err == nil {
 			if err := b.Policy.Validate(); err != nil {
 				t.Fatalf("a bottle was taken whose policy is wrong: %v", err)
 			}
+			_ = b.CheckFor(manifest.Job{Repository: "a/b", Event: "push", Ref: "refs/heads/main"})
+			shownAgain(t, path, b)
 		}
-		_, _ = manifest.LoadAgent(path)
+		_, _ = manifest.ParseAgent("0:dev.md", content)
 	})
+}
+
+func shownAgain(t *testing.T, path string, b manifest.Bottle) {
+	shown, err := manifest.YAML(manifest.Merge(b, b).Effective())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b.For) > 0 { // two of them are shown as a list
+		if shown, err = manifest.YAML(b.Effective()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(shown) > 60<<10 { // more than front matter may have
+		return
+	}
+	if err := os.WriteFile(path, []byte("---\n"+shown+"\n---\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := manifest.LoadBottle(path)
+	if err != nil {
+		t.Fatalf("what is shown is not taken: %v\n%s", err, shown)
+	}
+	if len(again.Policy.Egress.Routes) < len(b.Policy.Egress.Routes) || again.Policy.Isolation != b.Policy.Isolation || len(again.Env) != len(b.Env) {
+		t.Fatalf("what is shown is another bottle:\n%s", shown)
+	}
 }

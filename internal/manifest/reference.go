@@ -1,0 +1,155 @@
+package manifest
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bot-bottle/action/internal/policy"
+)
+
+// KeyDoc describes one key of a file, for docs/reference/manifest.md.
+type KeyDoc struct {
+	Key     string // as messages write it; "[]" stands for an entry of a list, "NAME" for a name that the file chooses
+	Type    string
+	Default string // empty: the key is required where what holds it stands
+	Meaning string
+}
+
+// BottleKeys lists the keys of a bottle file, AgentKeys those of an agent's.
+func BottleKeys() []KeyDoc {
+	return []KeyDoc{
+		{"extends", "name", "none", "The bottle that this one builds on: one of the host's, or built in (" + strings.Join(BuiltIn(), ", ") + ")."},
+		{"for", "mapping", "no job of a runner", "The jobs of a runner that the bottle serves. Without a runner it is not looked at."},
+		{"for.repositories", "list of patterns", "", "`owner/name`; `*` stands for anything but a slash, `**` for anything. Letters of either case are equal."},
+		{"for.events", "list of patterns", "every event", "Names of events, such as `issue_comment`."},
+		{"for.refs", "list of patterns", "every ref", "Whole refs, such as `refs/heads/main`."},
+		{"isolation", "`vm`, `gvisor` or `container`", "`gvisor`", "The weakest isolation that is acceptable."},
+		{"image", "`host-tools` or mapping", "`host-tools`", "What the guest's file system is made of: the host's own programs, read-only, or a folder."},
+		{"image.rootfs", "absolute path", "", "A folder of the host that holds a root file system."},
+		{"env", "mapping", "empty", "Variables of the guest."},
+		{"env.NAME", "text", "", "`?PROMPT`: a secret that is asked for on the terminal. `${HOST_VAR}`: the value of that variable of the host, a secret. Anything else: itself. Secrets among them **enter the guest**: the agent can read them."},
+		{"agent_provider", "mapping", "none", "The agent CLI that works in the bottle."},
+		{"agent_provider.template", "`" + strings.Join(templates(), "`, `") + "`", "", "Which one; `command` is whatever the agent file or the command line says."},
+		{"agent_provider.auth_token", "reference", "the provider's own", "Its credential. It stays on the host; the guest has a placeholder."},
+		{"agent_provider.allow", "list", "empty", "What of the model's API is allowed beyond messages and tools that run in the guest: `mcp_servers`, `web_search`, `beta:NAME` and others, as the provider's page lists them."},
+		{"egress", "mapping", "nothing", "What the guest reaches over HTTP. All else is refused."},
+		{"egress.presets", "list", "empty", "Read-only routes of package registries: " + strings.Join(PresetNames(), ", ") + ". What a registry does with a name it doesn't know is a way out for a few bytes."},
+		{"egress.routes", "list", "empty", "Routes. The first whose matches hold decides."},
+		{"egress.routes[].host", "name, address or `*.`name", "", "`*.` stands for one or more labels."},
+		{"egress.routes[].port", "1 to 65535", "`443`", ""},
+		{"egress.routes[].matches", "list", "GET and HEAD, any path", "Alternatives, as in the Gateway API's HTTPRoute: one of them has to hold, with all that it says."},
+		{"egress.routes[].matches[].path", "mapping", "every path", "Compared in canonical form, without the query."},
+		{"egress.routes[].matches[].path.type", "`Exact`, `PathPrefix` or `RegularExpression`", "`PathPrefix`", "A prefix is of whole path elements; a regular expression is RE2 and has to match the whole path."},
+		{"egress.routes[].matches[].path.value", "text", "", ""},
+		{"egress.routes[].matches[].methods", "list", "every method", ""},
+		{"egress.routes[].matches[].headers", "list", "none", "All of them have to match."},
+		{"egress.routes[].matches[].headers[].type", "`Exact` or `RegularExpression`", "`Exact`", ""},
+		{"egress.routes[].matches[].headers[].name", "text", "", ""},
+		{"egress.routes[].matches[].headers[].value", "text", "", ""},
+		{"egress.routes[].auth", "mapping", "none", "A credential that the door adds. The agent's own is dropped."},
+		{"egress.routes[].auth.scheme", "text", "none", "`Bearer`, `Basic`, `token`; none: the credential alone."},
+		{"egress.routes[].auth.header", "text", "`authorization`", ""},
+		{"egress.routes[].auth.token_ref", "reference", "", "The credential. It stays on the host."},
+		{"egress.routes[].credentials", "list", "empty", "The agent's own credentials that may pass: names of header fields, and `?NAME` for parameters of the query."},
+		{"egress.routes[].addresses", "list", "empty", "Non-public addresses, or ranges of them, that the host may resolve to."},
+		{"egress.routes[].connect_to", "`host:port`", "the host itself", "Where to connect instead; the name in TLS and in the request stays."},
+		{"egress.routes[].ca_file", "path", "the host's CAs", "Certificates of the CAs to trust for this route, in PEM; relative to the bottle."},
+		{"git-gate", "mapping", "nothing", "What the guest does with git."},
+		{"git-gate.user", "mapping", "none", "Who commits."},
+		{"git-gate.user.name", "text", "none", ""},
+		{"git-gate.user.email", "text", "none", ""},
+		{"git-gate.repos", "mapping", "empty", "Remotes that the guest can reach. *Read and merged; this build can't enforce it and refuses the bottle.*"},
+		{"git-gate.repos.NAME.url", "SSH URL", "", "`ssh://user@host[:port]/path` or `user@host:path`."},
+		{"git-gate.repos.NAME.key", "mapping", "", "The key that reaches it."},
+		{"git-gate.repos.NAME.key.provider", "`static`, `gitea` or `github`", "", "A key of the host's, or one that the forge makes for each run."},
+		{"git-gate.repos.NAME.key.path", "absolute path", "none", "Of a static key."},
+		{"git-gate.repos.NAME.key.forge_token", "reference", "none", "The credential with which the forge makes the key."},
+		{"git-gate.repos.NAME.host_key", "`TYPE BASE64`", "", "Pins the server; `bot-bottle hostkey` prints it."},
+		{"supervise", "`true` or `false`", "`false`", "The agent may ask a human. *`true` is read and merged; this build can't enforce it and refuses the bottle.*"},
+		{"limits", "mapping", "as below", "There is no unlimited one."},
+		{"limits.memory", "size", "`" + showSize(policy.DefaultMemoryBytes) + "`", "A whole number and a unit: KiB, MiB, GiB, TiB, kB, MB, GB, TB."},
+		{"limits.cpus", "number", fmt.Sprintf("`%d`", policy.DefaultCPUs), "Whole processors."},
+		{"limits.pids", "number", fmt.Sprintf("`%d`", policy.DefaultPIDs), "Processes and threads of the agent."},
+		{"limits.disk", "size", "`" + showSize(policy.DefaultDiskBytes) + "`", ""},
+		{"limits.timeout", "time", "`1h`", "Of the agent's work: `90s`, `30m`, `1h30m`."},
+		{"limits.requests", "number", fmt.Sprintf("`%d`", policy.DefaultRequests), "Requests that the egress door passes on, in the whole job. Beyond it: status 429."},
+		{"limits.egress_bytes", "size", "`" + showSize(policy.DefaultEgressBytes) + "`", "What the egress door sends upstream in the whole job, heads and bodies. A body is cut there."},
+		{"limits.best_effort", "`true` or `false`", "`false`", "Start even if this host can't hold one of the limits; otherwise that is an error."},
+	}
+}
+
+// AgentKeys lists the keys of an agent file.
+func AgentKeys() []KeyDoc {
+	return []KeyDoc{
+		{"name", "text", "the file's", "Has to be the file's."},
+		{"description", "text", "none", "For people."},
+		{"bottle", "name", "none", "The bottle it asks for. Without one, --bottle has to name one."},
+		{"provider", "`" + strings.Join(templates(), "`, `") + "`", "the bottle's", "The only provider that the agent is for."},
+		{"command", "list, or line for the shell", "none", "What runs in place of an agent CLI."},
+		{"model", "text", "the provider's own", "--model wins."},
+		{"skills", "list of names", "empty", "*This build can't enforce an agent's skills and refuses any.*"},
+		{"git-gate", "mapping", "the bottle's", "An agent may set the user alone."},
+		{"git-gate.user", "mapping", "the bottle's", "Each field that is set wins over the bottle's."},
+		{"git-gate.user.name", "text", "the bottle's", ""},
+		{"git-gate.user.email", "text", "the bottle's", ""},
+		{"color", "text", "none", "Read for the sake of other tools, and not used."},
+		{"memory", "text", "none", "Read for the sake of other tools, and not used."},
+	}
+}
+
+// Reference gives docs/reference/manifest.md.
+func Reference() string {
+	var b strings.Builder
+	b.WriteString(`# Bottles and agents
+
+<!-- Made from internal/manifest/reference.go by: go test ./internal/manifest -run Reference -update -->
+
+A bottle or an agent is a Markdown file, NAME.md, whose front matter between two lines
+of three hyphens is YAML. Names are kebab-case. The rest of a bottle's file is notes; the
+rest of an agent's is what the agent is told. Unknown and repeated keys, YAML's anchors,
+aliases and tags, and values of another type are errors; ` + "`bot-bottle validate`" + ` lists all
+of them.
+
+## Where they come from
+
+Bottles come from ` + "`~/.bot-bottle/bottles`, then `/etc/bot-bottle/bottles`" + `, or from the folder
+of --bottles-dir. Under a runner they come from /etc/bot-bottle/bottles alone, or from the
+folder that /etc/bot-bottle/config.yaml names (` + "`bottles_dir: /absolute/path`" + `; the file has to
+be root's), and each has to serve the job (` + "`for`" + `). A bottle in a repository is never read.
+
+Agents come from ` + "`~/.bot-bottle/agents`, `/etc/bot-bottle/agents`" + `, or the folder of --agents-dir,
+and then from ` + "`.bot-bottle/agents`" + ` of the workspace as a commit of its base branch has it.
+An agent grants nothing: the bottle says what it may do.
+
+## References
+
+A secret is never written into a file but referred to: ` + "`env:NAME`" + ` (a variable of
+bot-bottle's environment), ` + "`file:/absolute/path`, or `credential:NAME`" + ` (systemd's LoadCredential).
+
+## Merging
+
+A bottle is laid over the one that it extends, and bottles that are named at launch are
+laid over each other in their order, by the same rules: of ` + "`env`, `limits` and `git-gate.user`" + `
+each name on its own, the later wins; every other key is replaced whole by a bottle that has
+it, so that an empty list clears, and kept by one that hasn't. Of bottles that are named at
+launch every one has to serve the job.
+
+## Keys of a bottle
+
+`)
+	table(&b, BottleKeys())
+	b.WriteString("\n## Keys of an agent\n\n")
+	table(&b, AgentKeys())
+	return b.String()
+}
+
+func table(b *strings.Builder, keys []KeyDoc) {
+	b.WriteString("| key | type | default | meaning |\n|---|---|---|---|\n")
+	for _, k := range keys {
+		otherwise := k.Default
+		if otherwise == "" {
+			otherwise = "*required*"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", k.Key, k.Type, otherwise, k.Meaning)
+	}
+}
