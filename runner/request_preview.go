@@ -83,8 +83,9 @@ func (a *assembled) preview(req Request, plan Plan) Preview {
 		p.Task.System = a.agent.Prompt
 	}
 	p.addSecrets(bottle, plan)
-	if added := len(plan.Policy.Egress.Routes) - len(p.Policy.Egress.Routes); added > 0 { // they come first
-		p.ProviderRoutes = manifest.ShowRoutes(plan.Policy.Egress.Routes[:added])
+	notModel := func(r policy.Route) bool { return r.Model == nil }
+	if of := slices.DeleteFunc(slices.Clone(plan.Policy.Egress.Routes), notModel); len(of) > 0 {
+		p.ProviderRoutes = manifest.ShowRoutes(of)
 	}
 	return p
 }
