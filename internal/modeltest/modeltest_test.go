@@ -1,6 +1,7 @@
 package modeltest
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -16,7 +17,9 @@ func ask(t *testing.T, s *Server, host, path, body string) string {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(s.CAs))
 	tr := &http.Transport{
-		Dial:            func(string, string) (net.Conn, error) { return net.Dial("tcp", s.Address) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", s.Address)
+		},
 		TLSClientConfig: &tls.Config{RootCAs: roots},
 	}
 	defer tr.CloseIdleConnections()
