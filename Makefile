@@ -42,6 +42,7 @@ bench: build ## measure; docs/benchmarks.md says how to read it
 fuzz: ## a minute for each fuzz target
 	@sh tools/fuzz.sh 60s
 
+gate: export BOT_BOTTLE_TEST_STARTS := 30
 gate: test fuzz ## what takes longer; for nightly runs
 
 clean:

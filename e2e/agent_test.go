@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bot-bottle/action/internal/modeltest"
 	"github.com/bot-bottle/action/internal/testenv"
@@ -65,7 +66,7 @@ var (
 const theToken = "sk-real-6bXq0vT3mWcY8sJd"
 
 // installedAgents gives the folder with the pinned CLIs' programs.
-func installedAgents(t *testing.T) string {
+func installedAgents(t testing.TB) string {
 	t.Helper()
 	cmd := exec.Command("sh", "../tools/agents.sh")
 	var said bytes.Buffer
@@ -80,7 +81,7 @@ func installedAgents(t *testing.T) string {
 var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 
 // leastPolicy is the first YAML of an agent's page.
-func leastPolicy(t *testing.T, name string) string {
+func leastPolicy(t testing.TB, name string) string {
 	t.Helper()
 	page, err := os.ReadFile("../docs/agents/" + name + ".md")
 	if err != nil {
@@ -103,10 +104,10 @@ type agentJob struct {
 // employ runs the CLI on a workspace with one file, for a model with this script.
 func (w *world) employ(cli agentCLI, script modeltest.Script) agentJob {
 	w.t.Helper()
-	programs := installedAgents(w.t.(*testing.T))
+	programs := installedAgents(w.t)
 	j := agentJob{server: modeltest.Start(w.t, cli.wire, script), report: filepath.Join(w.dir, "report")}
 	ca := w.write("model-ca.pem", j.server.CAs)
-	w.write("bottles/b.md", "---\n"+leastPolicy(w.t.(*testing.T), cli.name)+
+	w.write("bottles/b.md", "---\n"+leastPolicy(w.t, cli.name)+
 		"egress:\n  routes:\n    - {host: "+cli.host+", connect_to: \""+j.server.Address+"\", addresses: [127.0.0.0/8], ca_file: "+ca+"}\n---\n")
 	w.write("agents/a.md", "---\nprovider: "+cli.name+"\n---\nYou are thorough.\n")
 	w.env = append(w.env, cli.token+"="+theToken, "PATH="+programs+":"+os.Getenv("PATH"))
@@ -118,7 +119,7 @@ func (w *world) employ(cli agentCLI, script modeltest.Script) agentJob {
 	if cli.model != "" {
 		args = append(args, "--model", cli.model)
 	}
-	j.result = w.run(args...)
+	j.result = w.runWithin(patience+time.Duration(startCount(w.t))*startPatience, args...)
 	return j
 }
 
@@ -132,9 +133,12 @@ func starts(name, command string, n int) string {
 	return fmt.Sprintf(`bad=0; for i in $(seq %d); do %s >/dev/null 2>&1 || bad=$((bad+1)); done; echo "%s: $bad of %d starts failed" >>starts.txt; `, n, command, name, n)
 }
 
+// startPatience is how long one start of each program may take, on a busy host.
+const startPatience = 10 * time.Second
+
 // startCount is how often each program is started: a few times, or as often as a
 // gate says.
-func startCount(t *testing.T) int {
+func startCount(t testing.TB) int {
 	t.Helper()
 	n := 5
 	if s := os.Getenv("BOT_BOTTLE_TEST_STARTS"); s != "" {
@@ -157,24 +161,23 @@ func TestCodexDoesWhatTheModelSays(t *testing.T) {
 // worksFor has the CLI run a command and write a file, and looks for the token
 // everywhere.
 func (w *world) worksFor(cli agentCLI) {
-	t := w.t.(*testing.T)
-	t.Helper()
-	n := startCount(t)
+	w.t.Helper()
+	n := startCount(w.t)
 	command := look + starts(cli.name, cli.program, n) + starts("node", "node -e 0", n)
 	j := w.employ(cli, modeltest.Script{Calls: []modeltest.Call{cli.shell(command), cli.write}, Final: "all of it is done"})
 	if j.code != 0 || !strings.Contains(j.stdout, "all of it is done") {
-		t.Fatalf("%s\n%s", j.result, w.decisions(j))
+		w.t.Fatalf("%s\n%s", j.result, w.decisions(j))
 	}
 	patch := w.read(j.report, "changes.patch")
 	for _, want := range []string{"+bee\n", "b.txt", "placeholder", "seen.txt"} {
 		if !strings.Contains(patch, want) {
-			t.Errorf("the patch lacks %q", want)
+			w.t.Errorf("the patch lacks %q", want)
 		}
 	}
 	for _, m := range regexp.MustCompile(`(?m)^\+(.* starts failed)$`).FindAllStringSubmatch(patch, -1) {
-		t.Log(m[1])
+		w.t.Log(m[1])
 		if !strings.Contains(m[1], ": 0 of ") {
-			t.Errorf("under gVisor %s", m[1])
+			w.t.Errorf("under gVisor %s", m[1])
 		}
 	}
 	w.tokenReachedOnly(cli, j)

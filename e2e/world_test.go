@@ -119,19 +119,24 @@ func (r result) String() string {
 	return fmt.Sprintf("exit code %d\nstdout:\n%s\nstderr:\n%s", r.code, r.stdout, r.stderr)
 }
 
-// patience bounds every command of the tests.
+// patience bounds the commands of the tests.
 const patience = 90 * time.Second
 
 func (w *world) run(args ...string) result {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	return w.runWithin(patience, args...)
+}
+
+func (w *world) runWithin(limit time.Duration, args ...string) result {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), limit)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := w.command(ctx, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		w.t.Fatalf("%v is still running after %v\n%s", args, patience, &stderr)
+		w.t.Fatalf("%v is still running after %v\n%s", args, limit, &stderr)
 	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

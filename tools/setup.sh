@@ -20,12 +20,16 @@ if ! command -v go >/dev/null 2>&1; then
 	echo 'hint: install Go 1.26 or newer from your distribution or go.dev' >&2
 	exit 1
 fi
-[ -n "$missing" ] || exit 0
+if [ -z "$missing" ]; then
+	sh "$(dirname "$0")/agents.sh" >/dev/null
+	exit 0
+fi
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	apt-get update -qq
 	# shellcheck disable=SC2086
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+	sh "$(dirname "$0")/agents.sh" >/dev/null
 	exit 0
 fi
 echo "error: the tests need:$missing" >&2

@@ -18,7 +18,7 @@ func ask(t *testing.T, s *Server, host, path, body string) string {
 	roots.AppendCertsFromPEM([]byte(s.CAs))
 	tr := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", s.Address)
+			return new(net.Dialer).DialContext(ctx, "tcp", s.Address)
 		},
 		TLSClientConfig: &tls.Config{RootCAs: roots},
 	}
