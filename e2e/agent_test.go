@@ -174,7 +174,11 @@ func (w *world) worksFor(cli agentCLI) {
 			w.t.Errorf("the patch lacks %q", want)
 		}
 	}
-	for _, m := range regexp.MustCompile(`(?m)^\+(.* starts failed)$`).FindAllStringSubmatch(patch, -1) {
+	counts := regexp.MustCompile(`(?m)^\+(.* starts failed)$`).FindAllStringSubmatch(patch, -1)
+	if len(counts) != 2 {
+		w.t.Errorf("%d programs were counted, wanted the CLI and node", len(counts))
+	}
+	for _, m := range counts {
 		w.t.Log(m[1])
 		if !strings.Contains(m[1], ": 0 of ") {
 			w.t.Errorf("under gVisor %s", m[1])
