@@ -16,8 +16,6 @@
 package manifest
 
 import (
-	"strings"
-
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/secret"
 )
@@ -80,6 +78,3 @@ func (b Bottle) declares(key string) bool {
 	_, ok := b.places[key]
 	return ok
 }
-
-// chain gives the lineage as people read it: "base -> dev -> claude-dev".
-func (b Bottle) chain() string { return strings.Join(b.Lineage, " -> ") }
