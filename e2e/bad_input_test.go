@@ -85,7 +85,7 @@ func TestBadBottleIsRefusedWithItsLine(t *testing.T) {
 		"env:\n  A: ${NOT_THERE}\n":     {"b.md:3", "env.A", `no variable "NOT_THERE"`, "hint: set NOT_THERE"},
 		"egres:\n  routes: []\n":        {"b.md:2", "egres", `"egress"`, "hint: "},
 		"env: {}\nenv: {}\n":            {"b.md:3", "env", "a second time, first on line 2"},
-		"supervise: {}\n":               {"b.md:2", "supervise", "can't enforce", "hint: "},
+		"supervise: true\n":             {"b.md:2", "supervise", "can't enforce", "hint: "},
 		"limits: {timeout: 0s}\n":       {"b.md:2", "limits.timeout", "not positive", "hint: write a positive time such as 30m"},
 		"limits: {timeout: -5m}\n":      {"b.md:2", "limits.timeout", "not positive", "hint: write a positive time such as 30m"},
 		"limits: {memory: 512}\n":       {"b.md:2", "limits.memory", "512 has no unit", "such as 512MiB"},

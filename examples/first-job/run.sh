@@ -54,7 +54,9 @@ cp "$work/agent" "$work/checkout/bin/agent"
 )
 
 status=0
-"${BOT_BOTTLE:-$top/bin/bot-bottle}" run --backend gvisor \
+# Under a runner a job can't choose its own policy. Here we are the operator.
+env -u CI -u GITHUB_ACTIONS -u GITEA_ACTIONS -u FORGEJO_ACTIONS \
+	"${BOT_BOTTLE:-$top/bin/bot-bottle}" run --backend gvisor --lifeline parent \
 	--bottles-dir "$work/bottles" --bottle first-job \
 	--agents-dir "$work/agents" --agent first-job \
 	--workspace "$work/checkout" "$@" || status=$?
