@@ -44,7 +44,8 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 			"run":                                  {"there is nothing to run", "hint: name an agent with --agent", "bot-bottle run -- COMMAND"},
 			"run id":                               {`unexpected "id"`, "hint: put a command after --: bot-bottle run -- id"},
 			"run --nope":                           {"unknown flag: --nope", "hint: bot-bottle run --help"},
-			"rnu":                                  {`unknown command "rnu"`},
+			"rnu":                                  {`unknown command "rnu"`, `hint: did you mean "run"?`},
+			"frobnicate":                           {`unknown command "frobnicate"`, "hint: bot-bottle --help lists the commands"},
 			"run --agents-dir agents --agent x":    {`there is no agent "x"`, "hint: there are these: fixer"},
 			"run --agents-dir agents --agent fixr": {`there is no agent "fixr"`, `hint: did you mean "fixer"?`},
 			"run --bottles-dir bottles --bottle x -- id":    {`there is no bottle "x"`, "hint: write bottles/x.md"},
@@ -54,7 +55,8 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 			"run --timeout 0s -- id":                        {"--timeout", "0s is not more than 0", "hint: give a duration such as"},
 			"run --timeout -5m -- id":                       {"--timeout", "-5m0s is not more than 0", "hint: give a duration such as"},
 			"run --timeout 90 -- id":                        {"--timeout", "missing unit", "hint: "},
-			"run --allow x -- id":                           {"--allow", "needs --workspace"},
+			"run --allow x -- id":                           {"--allow", "needs --workspace", "hint: name the checkout with --workspace DIR"},
+			"run --backend gvisr --workspace missing -- id": {`none called "gvisr"`, "hint: known are: auto, gvisor"},
 			"run --workspace . --allow [ -- id":             {`"["`},
 			"apply x":                                       {`"x"`, "no such run", "hint: list the runs", "ls --all"},
 			"apply":                                         {"wanted [RUN], got 0", "hint: usage: bot-bottle apply RUN"},
@@ -180,7 +182,7 @@ func TestBadRepositoryIsRefused(t *testing.T) {
 		super.git("submodule", "--quiet", "add", c.dir, "inner")
 		super.git("commit", "-qm", "with a submodule")
 		for dir, words := range map[string][]string{
-			"missing":       {"opening workspace", "no such file"},
+			"missing":       {"opening workspace", "no such file", "hint: name the top folder of a checkout"},
 			"repo/sub/file": {"opening workspace", "not a folder"},
 			"agents":        {"not a git repository", "hint: name the top folder of a checkout"},
 			"repo/sub":      {"not a git repository", "hint: it lies inside the repository", "name that folder"},
@@ -188,7 +190,7 @@ func TestBadRepositoryIsRefused(t *testing.T) {
 			"unborn":        {"there is no commit yet", "hint: commit something first"},
 			"super":         {`"inner" is a submodule`, "hint: name the submodule itself"},
 		} {
-			refuses(t, w.run("run", "--workspace", filepath.Join(w.dir, dir), "--", "true"), 3, words...)
+			refuses(t, w.run("run", "--workspace", filepath.Join(w.dir, dir), "--", "true"), 2, words...)
 		}
 		w.neverBegan()
 	})
@@ -210,7 +212,9 @@ func TestBadStateFolderIsRefused(t *testing.T) {
 			refuses(t, w.run("run", "--", "true"), 3, append(words, dir)...)
 		}
 		w.env = []string{"BOT_BOTTLE_STATE=state"}
-		refuses(t, w.run("run", "--", "true"), 2, "BOT_BOTTLE_STATE", `"state" is not absolute`)
+		refuses(t, w.run("run", "--", "true"), 2, "BOT_BOTTLE_STATE", `"state": not an absolute path`, "hint: set BOT_BOTTLE_STATE to a path that starts with /")
+		w.env = []string{"BOT_BOTTLE_LOG_LEVEL=loud"}
+		refuses(t, w.run("run", "--", "true"), 2, "BOT_BOTTLE_LOG_LEVEL", `"loud" is not a level`, "hint: use trace, debug, info, warn or error")
 		w.env = nil
 		w.neverBegan()
 	})
@@ -268,8 +272,11 @@ func TestFullDiskIsSaidAndLeavesNothing(t *testing.T) {
 		r := w.onSmallDisk("8k", "run", "--quiet", "--report-dir", report, "--", "true")
 		refuses(t, r, 6, "writing the report", "no space left on device", "hint: make room")
 		r = w.onSmallDisk("256k", "run", "--quiet", "--report-dir", report, "--", "seq", "100000")
-		if r.code == 0 || !strings.Contains(r.stderr, "no space left on device") {
+		if r.code != 6 || !strings.Contains(r.stderr, "keeping the agent's log") || !strings.Contains(r.stderr, "no space left on device") {
 			t.Errorf("a log that doesn't fit: exit code %d: %s", r.code, r.stderr)
+		}
+		if !strings.HasSuffix(r.stdout, "\n100000\n") {
+			t.Errorf("what was shown ends with the log: %q", r.stdout[max(0, len(r.stdout)-40):])
 		}
 		w.nothingLeft()
 		w.env = []string{"BOT_BOTTLE_STATE=" + small}

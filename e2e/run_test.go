@@ -314,7 +314,7 @@ func TestStarterKilledAloneTheJobSettlesByItself(t *testing.T) {
 	})
 }
 
-func TestSixteenBottlesAtOnceDontMeet(t *testing.T) {
+func TestBottlesAtOnceDontMeet(t *testing.T) {
 	w := newWorld(t, true)
 	const n = 6 // two processors
 	aliases := make(chan string, n)

@@ -11,6 +11,14 @@ import (
 	"github.com/bot-bottle/action/preflight"
 )
 
+// CheckBackend finds out whether name is Auto or one of known.
+func CheckBackend(name string, known []backends.Backend) error {
+	if name == Auto || slices.ContainsFunc(known, func(b backends.Backend) bool { return b.Name() == name }) {
+		return nil
+	}
+	return unknownBackend(name, known)
+}
+
 func unknownBackend(name string, known []backends.Backend) error {
 	names := []string{Auto}
 	for _, b := range known {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/bot-bottle/action/backends"
 	"github.com/bot-bottle/action/internal/doors/decision"
-	"github.com/bot-bottle/action/internal/neutralize"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/workspace"
@@ -46,21 +45,31 @@ func (p *Proven) sendWorkspace(ctx context.Context) error {
 		w.CloseWithError(err)
 		packed <- err
 	}()
+	err = p.unpack(ctx, r)
+	r.CloseWithError(errStoppedReading) // a packer still at work ends
+	if packErr := <-packed; packErr != nil && !errors.Is(packErr, errStoppedReading) && !errors.Is(err, ErrBroken) {
+		err = packErr // the guest only saw a stream that broke off
+	}
+	return inStage(term.StageWork, wrap("sending the workspace", err))
+}
+
+// errStoppedReading is what the packer is told when the guest has no use for the
+// rest.
+var errStoppedReading = errors.New("the guest stopped reading")
+
+// unpack has the guest make its workspace from a tar.
+func (p *Proven) unpack(ctx context.Context, tar io.Reader) error {
 	var said bytes.Buffer
 	outcome, err := p.exec(ctx, Task{
 		Name:   "untar",
 		Argv:   []string{backends.GuestBinary, "guest", "untar", backends.GuestWorkspace},
-		Stdin:  r,
+		Stdin:  tar,
 		Stderr: &bounded{w: &said, left: maxSaid},
 	})
-	r.CloseWithError(errors.New("the guest stopped reading")) // a packer still at work ends
-	if packErr := <-packed; packErr != nil && outcome.Code == 0 {
-		return packErr
-	}
 	if err == nil && outcome.Code != 0 {
-		err = fmt.Errorf("the guest ended with code %d: %s", outcome.Code, neutralize.Text(said.String()))
+		err = fmt.Errorf("unpacking it in the guest: %w", outcome.failed(said.String()))
 	}
-	return inStage(term.StageLaunch, wrap("unpacking the workspace in the guest", err))
+	return err
 }
 
 func wrap(what string, err error) error {
@@ -70,50 +79,90 @@ func wrap(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// workAndGather runs the agent and takes what it changed out of the guest.
+// workAndGather runs the agent and takes what it changed out of the guest, also of
+// an agent that failed: what it did may be worth a look.
 func (p *Proven) workAndGather(ctx context.Context) (g gathered, err error) {
 	g.agent, err = p.runAgent(ctx)
-	if err != nil {
-		return g, err
-	}
-	if g.agent.ExitCode != 0 {
-		err = AgentError{Code: g.agent.ExitCode}
-	}
-	if p.plan.Workspace == nil {
+	if p.plan.Workspace == nil || cutShort(err) {
 		return g, err
 	}
 	var gatherErr error
-	g.patch, gatherErr = p.gatherPatch(ctx) // also of an agent that failed: what it did may be worth a look
-	return g, errors.Join(err, gatherErr)
+	g.patch, gatherErr = p.gatherPatch(ctx)
+	return g, together(err, gatherErr)
 }
 
-// runAgent runs the plan's task within its time, with its output made harmless
-// on its way to the log and to whoever watches.
+// cutShort tells an agent that was ended, or whose bottle broke, from one that
+// ended by itself.
+func cutShort(err error) bool {
+	for _, part := range parts(err) {
+		switch codeOf(part) {
+		case ExitAgent, ExitPost:
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// runAgent runs the plan's task within its time.
 func (p *Proven) runAgent(ctx context.Context) (*report.Agent, error) {
-	limit := p.plan.Policy.Limits.WithDefaults().Timeout
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, TimeLimitError{limit})
-	defer cancel()
-	log, err := os.OpenFile(filepath.Join(p.reportDir, agentLogFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	log, err := create(filepath.Join(p.reportDir, agentLogFile))
 	if err != nil {
-		return nil, inStage(term.StageCollect, fmt.Errorf("opening the agent's log: %w", err))
+		return nil, inStage(term.StagePost, fmt.Errorf("opening the agent's log: %w", err))
 	}
 	defer log.Close()
+	out := newAgentOutput(log, p.deps.Stdout, p.deps.Stderr)
 	task := p.agentTask()
-	out := neutralize.NewWriter(io.MultiWriter(log, quiet{orDiscard(p.deps.Stdout)}), neutralize.Options{})
-	diag := neutralize.NewWriter(io.MultiWriter(log, quiet{orDiscard(p.deps.Stderr)}), neutralize.Options{})
-	task.Stdout, task.Stderr = out, diag
-	outcome, err := p.Work(ctx, task)
-	closeErr := errors.Join(out.Close(), diag.Close())
+	task.Stdout, task.Stderr = out.stdout, out.stderr
+	outcome, err := p.workInTime(ctx, task, out)
+	out.hurry()
+	keptErr := inStage(term.StagePost, wrap("keeping the agent's log", out.close()))
 	agent := &report.Agent{Name: p.plan.Agent, Argv: task.Argv, User: userName(task.Root), ExitCode: outcome.Code, Duration: outcome.Duration}
-	agent.Output.Dropped = out.Dropped() + diag.Dropped()
+	agent.Output.Dropped = out.dropped()
 	if info, statErr := log.Stat(); statErr == nil {
 		agent.Output.Bytes = info.Size()
 	}
 	if err != nil {
 		agent.ExitCode = -1
-		return agent, err
+		return agent, together(err, keptErr)
 	}
-	return agent, inStage(term.StageCollect, wrap("keeping the agent's log", closeErr))
+	return agent, together(agentError(outcome), keptErr, p.endLeftovers(ctx))
+}
+
+// workInTime is Work within the policy's time.
+func (p *Proven) workInTime(ctx context.Context, task Task, out *agentOutput) (Outcome, error) {
+	limit := p.plan.Policy.Limits.WithDefaults().Timeout
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, TimeLimitError{limit})
+	defer cancel()
+	defer context.AfterFunc(ctx, out.hurry)()
+	return p.Work(ctx, task)
+}
+
+// agentError is nil for an agent that ended well.
+func agentError(o Outcome) error {
+	if o.Reason != "" {
+		failed := &term.Error{Stage: term.StageWork, Err: AgentError{Code: o.Code, Reason: o.Reason}}
+		return failed.WithHint("the guest has what its image has: by default the host's /usr, without /usr/local")
+	}
+	if o.Code != 0 {
+		return AgentError{Code: o.Code}
+	}
+	return nil
+}
+
+// leftoversTimeout bounds how long the guest may take to end what the agent left
+// running: a fork bomb is killed within seconds.
+const leftoversTimeout = 30 * time.Second
+
+// endLeftovers ends what the agent left running, so that the changes are read from
+// a guest at rest.
+func (p *Proven) endLeftovers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, leftoversTimeout, fmt.Errorf("it took longer than %v", leftoversTimeout))
+	defer cancel()
+	if err := p.control.KillAll(ctx); err != nil {
+		return p.explainBreak(err)
+	}
+	return nil
 }
 
 func userName(root bool) string {
@@ -123,39 +172,12 @@ func userName(root bool) string {
 	return backends.AgentUser
 }
 
-// quiet passes writes on and forgets errors: nobody may be reading the agent's
-// output any more (a closed pipe, a starter that died), and the job goes on.
-type quiet struct{ w io.Writer }
-
-func (q quiet) Write(p []byte) (int, error) {
-	q.w.Write(p)
-	return len(p), nil
-}
-
-// maxSaid bounds what is kept of a helper's diagnosis.
-const maxSaid = 4 << 10
-
-// bounded passes on the first left bytes and drops the rest.
-type bounded struct {
-	w    io.Writer
-	left int
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	n := min(len(p), b.left)
-	b.left -= n
-	if _, err := b.w.Write(p[:n]); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
 // gatherPatch has the guest print its changes into a file that nothing trusts.
 func (p *Proven) gatherPatch(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, handoverTimeout, fmt.Errorf("reading the changes took longer than %v", handoverTimeout))
 	defer cancel()
 	path := filepath.Join(p.deps.Places.runFolder(p.id), "patch.untrusted")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := create(path)
 	if err != nil {
 		return "", inStage(term.StageCollect, fmt.Errorf("opening a file for the changes: %w", err))
 	}
@@ -171,7 +193,7 @@ func (p *Proven) gatherPatch(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if outcome.Code != 0 {
-		return "", term.Errorf(term.StageCollect, "workspace", "asking the guest for its changes: it ended with code %d: %s", outcome.Code, neutralize.Text(said.String())).
+		return "", term.Errorf(term.StageCollect, "workspace", "asking the guest for its changes: %w", outcome.failed(said.String())).
 			WithHint("the image needs git and /bin/sh, and /workspace must still be the repository")
 	}
 	return path, nil
@@ -203,11 +225,11 @@ func (r *run) collect(g gathered) error {
 			Path: c.Path, Kind: report.Kind(c.Kind), Added: c.Added, Deleted: c.Deleted, Binary: c.Binary, Mode: c.Mode, AutoRun: c.AutoRun,
 		})
 	}
-	return inStage(term.StageCollect, wrap("writing the patch", writePatch(filepath.Join(r.reportDir, patchFile), patch)))
+	return inStage(term.StagePost, wrap("writing the patch", writePatch(filepath.Join(r.reportDir, patchFile), patch)))
 }
 
 func writePatch(path string, patch *workspace.Patch) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := create(path)
 	if err != nil {
 		return err
 	}

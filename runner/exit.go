@@ -70,13 +70,12 @@ func (e AgentError) Error() string {
 	return fmt.Sprintf("the agent ended with code %d", e.Code)
 }
 
-// CodeOf gives the exit code of a job with these errors, nil ones left out.
+// CodeOf gives the exit code of a job with these errors, nil ones left out. Of failures
+// each counts for itself.
 func CodeOf(errs ...error) ExitCode {
 	seen := map[ExitCode]bool{}
-	for _, err := range errs {
-		if err != nil {
-			seen[codeOf(err)] = true
-		}
+	for _, err := range parts(errs...) {
+		seen[codeOf(err)] = true
 	}
 	for _, code := range precedence {
 		if seen[code] {
@@ -84,6 +83,37 @@ func CodeOf(errs ...error) ExitCode {
 		}
 	}
 	return ExitOK
+}
+
+// failures are errors of one job that arose side by side. Unlike a joined error's,
+// each one's code counts.
+type failures []error
+
+// together gives what isn't nil of errs as one error, or nil.
+func together(errs ...error) error {
+	if all := parts(errs...); len(all) > 0 {
+		return failures(all)
+	}
+	return nil
+}
+
+// Error gives one line for each.
+func (f failures) Error() string { return errors.Join(f...).Error() }
+
+// Unwrap gives each.
+func (f failures) Unwrap() []error { return f }
+
+// parts takes failures apart and leaves nil ones out.
+func parts(errs ...error) []error {
+	var all []error
+	for _, err := range errs {
+		if f, ok := err.(failures); ok { // not errors.As: one that is wrapped is one error
+			all = append(all, f...)
+		} else if err != nil {
+			all = append(all, err)
+		}
+	}
+	return all
 }
 
 func codeOf(err error) ExitCode {

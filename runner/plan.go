@@ -27,6 +27,9 @@ type Plan struct {
 	Workspace *Workspace // nil: the guest's /workspace is empty
 	Backend   string     // a backend's name, or Auto
 	ReportDir string     // empty: in the state folder
+	Lineage   []string   // names of the bottle's files, the root first; empty: none
+	Provider  string     // who works: claude, codex, gemini or command
+	Warnings  []string   // what somebody should know before the job starts
 }
 
 // Auto lets the strongest backend be taken that this host can run.
@@ -68,9 +71,9 @@ type Deps struct {
 	Executable string             // our static binary, by a path that can be bound
 	Version    string
 	Log        zerolog.Logger
-	Stdout     io.Writer // the agent's output, made harmless
-	Stderr     io.Writer // likewise
-	Progress   Progress  // nil: nobody is told
+	Stdout     Output   // the agent's output, made harmless; nil: not shown
+	Stderr     Output   // likewise
+	Progress   Progress // nil: nobody is told
 }
 
 // Progress is told of the stages of a job as they begin and end.
@@ -110,12 +113,13 @@ var preflightAlias = netip.AddrFrom4([4]byte{127, 0, 0, 15})
 // the first without a failure. A named backend never falls back.
 func choose(ctx context.Context, plan Plan, deps Deps) (chosen, error) {
 	c := chosen{rejected: map[string][]preflight.Finding{}}
-	known := false
+	if err := CheckBackend(plan.Backend, deps.Backends); err != nil {
+		return c, err
+	}
 	for _, b := range deps.Backends {
 		if plan.Backend != Auto && plan.Backend != b.Name() {
 			continue
 		}
-		known = true
 		findings := preflight.Run(ctx, b.Checks(plan.spec(deps, "preflight", preflightAlias)))
 		failed := preflight.Failed(findings)
 		if len(failed) == 0 {
@@ -123,9 +127,6 @@ func choose(ctx context.Context, plan Plan, deps Deps) (chosen, error) {
 			return c, nil
 		}
 		c.rejected[b.Name()] = failed
-	}
-	if !known {
-		return c, unknownBackend(plan.Backend, deps.Backends)
 	}
 	return c, noBackend(c.rejected)
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/bot-bottle/action/internal/doors"
 	"github.com/bot-bottle/action/internal/guest/probe"
 	"github.com/bot-bottle/action/internal/mutation"
-	"github.com/bot-bottle/action/internal/neutralize"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
 )
@@ -170,7 +169,7 @@ func (r *run) probeAs(ctx context.Context, root bool, plan []byte) (probe.Result
 		Stdin: bytes.NewReader(plan), Stdout: &bounded{w: &out, left: maxProbeOutput}, Stderr: &bounded{w: &said, left: maxSaid},
 	})
 	if err == nil && outcome.Code != 0 {
-		err = fmt.Errorf("it ended with code %d: %s", outcome.Code, neutralize.Text(said.String()))
+		err = outcome.failed(said.String())
 	}
 	var results probe.Results
 	if err == nil {

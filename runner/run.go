@@ -238,7 +238,7 @@ func (r *run) settleGuest(ctx context.Context) error {
 func (r *run) settleRest(ctx context.Context) error {
 	r.report.Remainders = nil // of the first half, tried again now
 	err := r.remainders(r.journal.Settle(ctx))
-	return errors.Join(err, inStage(term.StageSettle, r.journal.Close(ctx)))
+	return together(err, inStage(term.StageSettle, r.journal.Close(ctx)))
 }
 
 // remainders puts what could not be undone into the report and makes an error of
@@ -257,15 +257,11 @@ func (r *run) remainders(left []journal.Remainder) error {
 
 // finish writes the report and the ledger's last word.
 func (r *run) finish(ctx context.Context, errs []error) Result {
-	code := CodeOf(errs...)
-	err := telling(code, errs)
-	r.complete(code, err)
+	code, err := r.tell(errs)
 	if werr := report.WriteDir(r.reportDir, r.report); werr != nil {
 		post := &term.Error{Stage: term.StagePost, Err: werr} // the job itself is done
 		post.Hints = term.Hints(werr)
-		errs = append(errs, post)
-		code = CodeOf(errs...)
-		err = telling(code, errs)
+		code, err = r.tell(append(errs, post))
 	}
 	if lerr := r.deps.Ledger.Record(ctx, r.id, r.ledgerOutcome(code, err)); lerr != nil {
 		r.deps.Log.Error().Err(lerr).Msg("recording the outcome")
@@ -273,12 +269,20 @@ func (r *run) finish(ctx context.Context, errs []error) Result {
 	return Result{Report: r.report, Code: code, Err: err}
 }
 
-// telling gives the error that the code was taken from.
-func telling(code ExitCode, errs []error) error {
-	for _, err := range errs {
-		if err != nil && codeOf(err) == code {
-			return err
+// tell gives the code and the error it was taken from. What else went wrong is
+// noted in the report.
+func (r *run) tell(errs []error) (ExitCode, error) {
+	code := CodeOf(errs...)
+	var told error
+	r.report.Notes = nil
+	for _, err := range parts(errs...) {
+		switch c := codeOf(err); {
+		case c == code && told == nil:
+			told = err
+		case c != ExitSettle: // those are the remainders
+			r.report.Notes = append(r.report.Notes, "This went wrong too: "+err.Error())
 		}
 	}
-	return nil
+	r.complete(code, told)
+	return code, told
 }

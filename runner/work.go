@@ -26,6 +26,16 @@ const grace = 2 * time.Second
 type Outcome struct {
 	Code     int // exit code; 128 plus the signal where one ended it
 	Duration time.Duration
+	Reason   string // why it could not be started, in the guest's words; empty: it was
+}
+
+// failed is the error of a helper of ours that did not end well, with what it
+// said.
+func (o Outcome) failed(said string) error {
+	if o.Reason != "" {
+		return errors.New(o.Reason)
+	}
+	return fmt.Errorf("it ended with code %d: %s", o.Code, neutralize.Text(said))
 }
 
 // Work runs a task in the guest. The error is about the bottle, the doors or the
@@ -46,10 +56,6 @@ func (r *run) exec(ctx context.Context, t Task) (Outcome, error) {
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}
-	if exit.Error != "" {
-		failed := &term.Error{Stage: term.StageWork, Err: AgentError{Code: exit.Code, Reason: neutralize.Text(exit.Error)}}
-		return Outcome{Code: exit.Code}, failed.WithHint("the guest has what its image has: by default the host's /usr, without /usr/local")
-	}
 	if err != nil {
 		return Outcome{}, r.explainBreak(err)
 	}
@@ -57,7 +63,7 @@ func (r *run) exec(ctx context.Context, t Task) (Outcome, error) {
 	if exit.Signal != 0 {
 		code = 128 + exit.Signal
 	}
-	return Outcome{Code: code, Duration: exit.Duration}, nil
+	return Outcome{Code: code, Duration: exit.Duration, Reason: neutralize.Text(exit.Error)}, nil
 }
 
 // watch ends ctx when the guest or the sidecar does.

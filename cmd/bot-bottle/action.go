@@ -1,9 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/bot-bottle/action/action"
@@ -25,19 +25,20 @@ const actionFD = 3
 
 // actionVerb is `bot-bottle action main|post`, which action.yml's shim starts.
 func actionVerb(args []string) int {
-	code, err := actionPart(context.Background(), args)
+	c := newConsole()
+	code, err := actionPart(context.Background(), c, args)
 	if err == nil {
 		return int(code)
 	}
-	out := neutralize.NewWriter(os.Stderr, neutralize.Options{})
+	out := neutralize.NewWriter(c.stderr, neutralize.Options{})
 	defer out.Close()
 	fmt.Fprint(out, term.Explain(err))
 	return int(runner.CodeOf(err))
 }
 
 // actionPart does what has to be there before anything can be told to the runner.
-func actionPart(ctx context.Context, args []string) (runner.ExitCode, error) {
-	parts := map[string]func(context.Context, action.Handover, *world) (runner.ExitCode, error){"main": actionMain, "post": actionPost}
+func actionPart(ctx context.Context, c console, args []string) (runner.ExitCode, error) {
+	parts := map[string]func(context.Context, console, action.Handover, *world) (runner.ExitCode, error){"main": actionMain, "post": actionPost}
 	if len(args) != 1 || parts[args[0]] == nil {
 		return 0, term.Errorf(term.StageUsage, "", "reading the arguments: it is action main or action post").
 			WithHint("this verb is for action.yml; a person uses bot-bottle run")
@@ -49,12 +50,12 @@ func actionPart(ctx context.Context, args []string) (runner.ExitCode, error) {
 	if err != nil {
 		return 0, err
 	}
-	w, err := openWorld(ctx, os.Stderr)
+	w, err := openWorld(ctx, c.stderr)
 	if err != nil {
 		return 0, err
 	}
 	defer w.close()
-	return parts[args[0]](ctx, handover, w)
+	return parts[args[0]](ctx, c, handover, w)
 }
 
 func readHandover() (action.Handover, error) {
@@ -71,7 +72,7 @@ func readHandover() (action.Handover, error) {
 
 // actionMain claims the handle first, and looks at the lifeline after that: a
 // post that came before found nothing to wait for.
-func actionMain(ctx context.Context, h action.Handover, w *world) (runner.ExitCode, error) {
+func actionMain(ctx context.Context, c console, h action.Handover, w *world) (runner.ExitCode, error) {
 	lock, err := action.Claim(ctx, w.deps.Ledger, h)
 	if err != nil {
 		return 0, err
@@ -80,13 +81,12 @@ func actionMain(ctx context.Context, h action.Handover, w *world) (runner.ExitCo
 	if starterGone() {
 		return 0, runner.ErrStarterGone
 	}
-	ctx, life, err := begin(ctx, fmt.Sprintf("fd:%d", actionFD))
+	ctx, end, err := begin(ctx, c, fmt.Sprintf("fd:%d", actionFD))
 	if err != nil {
 		return 0, err
 	}
-	defer life.end()
-	w.stderr = life.stderr
-	return action.Main(ctx, h, w.action(life.stdout)), nil
+	defer end()
+	return action.Main(ctx, h, w.action(c.stdout)), nil
 }
 
 // starterGone tells whether the shim is dead. It has sent its line, so whatever
@@ -97,19 +97,19 @@ func starterGone() bool {
 	return err != nil || n > 0
 }
 
-func actionPost(ctx context.Context, h action.Handover, w *world) (runner.ExitCode, error) {
-	ctx, life, err := begin(ctx, fmt.Sprintf("fd:%d", actionFD))
+func actionPost(ctx context.Context, c console, h action.Handover, w *world) (runner.ExitCode, error) {
+	ctx, end, err := begin(ctx, c, fmt.Sprintf("fd:%d", actionFD))
 	if err != nil {
 		return 0, err
 	}
-	defer life.end()
+	defer end()
 	return action.Post(ctx, h, action.PostWorld{
-		World: w.action(life.stdout), Ledger: w.deps.Ledger,
+		World: w.action(c.stdout), Ledger: w.deps.Ledger,
 		Reap: func(ctx context.Context) (journal.Report, error) { return runner.Reap(ctx, w.deps) },
 	}), nil
 }
 
-func (w *world) action(stdout io.Writer) action.World {
+func (w *world) action(stdout runner.Output) action.World {
 	return action.World{
 		Getenv: os.Getenv, Stdout: stdout,
 		Forge: connectForge, Preflight: w.preflightFindings, Run: w.runRequest, Head: headOf,
@@ -143,16 +143,26 @@ func (w *world) preflightFindings(ctx context.Context, backend string) ([]prefli
 }
 
 // runRequest resolves the request with what is the host's own, and runs it.
-func (w *world) runRequest(ctx context.Context, req runner.Request, out io.Writer, progress runner.Progress) runner.Result {
-	req.BottleDirs, req.AgentDirs = ownFolders("bottles"), ownFolders("agents")
-	req.Lookup = os.LookupEnv
-	if req.Backend == "" {
-		req.Backend = w.settings.Backend
-	}
-	plan, err := planOf(ctx, w, req)
+func (w *world) runRequest(ctx context.Context, req runner.Request, out runner.Output, progress runner.Progress) runner.Result {
+	plan, err := w.planRequest(ctx, req)
 	if err != nil {
 		return action.Refusal(orCause(ctx, err))
 	}
+	for _, warning := range plan.Warnings {
+		fmt.Fprintf(out, "warning: %s\n", neutralize.Text(warning))
+	}
 	w.deps.Stdout, w.deps.Stderr, w.deps.Progress = out, out, progress
 	return runner.Run(ctx, plan, w.deps)
+}
+
+func (w *world) planRequest(ctx context.Context, req runner.Request) (plan runner.Plan, err error) {
+	if req.BottleDirs, err = bottleFolders("", os.Getenv); err != nil {
+		return plan, err
+	}
+	req.AgentDirs, req.Lookup = agentFolders("", os.Getenv), os.LookupEnv
+	req.Backend = cmp.Or(req.Backend, w.settings.Backend)
+	if err := runner.CheckBackend(req.Backend, w.deps.Backends); err != nil {
+		return plan, err
+	}
+	return runner.MakePlan(ctx, req)
 }

@@ -2,75 +2,121 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/bot-bottle/action/internal/manifest"
-	"github.com/bot-bottle/action/internal/policy"
-	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
 )
 
-// fromManifests reads the agent and the bottle that the flags name. A command on
-// the command line takes the place of an agent's own.
-func fromManifests(f runFlags, argv []string) (runner.Plan, error) {
-	plan := runner.Plan{Bottle: f.bottle, Agent: f.agent}
-	if f.agent != "" {
-		agent, err := loadAgent(f)
-		if err != nil {
-			return plan, err
-		}
-		plan.Task.Argv = agent.Command
-		if plan.Bottle == "" {
-			plan.Bottle = agent.Bottle
-		}
+// requestOf gives what the flags ask for; argv is the command behind "--".
+func requestOf(f runFlags, timeoutGiven bool, argv []string) (runner.Request, error) {
+	req := runner.Request{
+		Name: f.name, Bottles: f.bottles, Agent: f.agent, Model: f.model, Argv: argv, Root: f.root, Backend: f.backend,
+		Timeout: f.timeout, Lookup: os.LookupEnv, Ask: asker(os.Getenv), Job: jobOf(os.Getenv),
 	}
-	if len(argv) > 0 {
-		plan.Task.Argv = argv
-	}
-	plan.Task.Name = "agent"
-	if len(plan.Task.Argv) == 0 {
-		return plan, term.Errorf(term.StageUsage, "", "reading the arguments: there is nothing to run").
-			WithHint("name an agent with --agent, or give a command: bot-bottle run -- COMMAND")
-	}
-	if plan.Bottle == "" {
-		plan.Bottle = noBottle
+	if timeoutGiven && f.timeout <= 0 {
+		return req, term.Errorf(term.StageUsage, "--timeout", "reading the time limit: %v is not more than 0", f.timeout).
+			WithHint("give a duration such as 90s, 10m or 2h")
 	}
 	var err error
-	plan.Policy, plan.Secrets, err = resolveBottle(plan.Bottle, f.bottlesDir)
-	return plan, err
+	if req.Prompt, err = promptOf(f, os.Stdin); err != nil {
+		return req, err
+	}
+	if req.BottleDirs, err = bottleFolders(f.bottlesDir, os.Getenv); err != nil {
+		return req, err
+	}
+	req.AgentDirs = agentFolders(f.agentsDir, os.Getenv)
+	if req.ReportDir, err = absolute(f.reportDir); err != nil {
+		return req, err
+	}
+	return req, addWorkspace(&req, f)
 }
 
-func loadAgent(f runFlags) (manifest.Agent, error) {
-	path, err := manifest.Find(folders(f.agentsDir, manifest.Agents), manifest.Agents, f.agent)
-	if err != nil {
-		return manifest.Agent{}, err
+// addWorkspace adds the checkout and where its own agents are.
+func addWorkspace(req *runner.Request, f runFlags) error {
+	if f.workspace == "" {
+		for flag, given := range map[string]bool{"--uncommitted": f.uncommitted, "--allow": len(f.allow) > 0, "--agents-rev": f.agentsRev != ""} {
+			if given {
+				return term.Errorf(term.StageUsage, flag, "reading the flags: it needs --workspace").
+					WithHint("name the checkout with --workspace DIR, or leave %s out", flag)
+			}
+		}
+		return nil
 	}
-	return manifest.LoadAgent(path)
+	dir, err := absolute(f.workspace)
+	if err != nil {
+		return err
+	}
+	req.Workspace = &runner.Workspace{Dir: dir, Uncommitted: f.uncommitted, Allow: f.allow}
+	if f.agentsRev != "" {
+		req.Repository = &runner.RepositoryAgents{Dir: dir, Rev: f.agentsRev}
+	}
+	return nil
 }
 
-// noBottle is what the bottle is called that is used where none is named: it
-// reaches nothing. No file can have this name.
-const noBottle = "(none)"
-
-// resolveBottle gives the policy of the named bottle.
-func resolveBottle(name, dir string) (policy.Policy, map[string]secret.Value, error) {
-	if name == noBottle {
-		return policy.Policy{Epoch: 1, Isolation: policy.IsolationGVisor, Limits: policy.Limits{}.WithDefaults()}, nil, nil
+func absolute(path string) (string, error) {
+	if path == "" {
+		return "", nil
 	}
-	path, err := manifest.Find(folders(dir, manifest.Bottles), manifest.Bottles, name)
+	abs, err := filepath.Abs(path)
 	if err != nil {
-		return policy.Policy{}, nil, err
+		return "", term.Errorf(term.StageUsage, path, "finding the folder: %w", err)
 	}
-	bottle, err := manifest.LoadBottle(path)
-	if err != nil {
-		return policy.Policy{}, nil, err
-	}
-	return manifest.Resolve(bottle, os.LookupEnv)
+	return abs, nil
 }
 
-func folders(dir string, kind manifest.Kind) []string {
+// underRunner tells whether a CI job is what runs us: then the environment, the
+// home folder among it, and the command line are the job's.
+func underRunner(getenv func(string) string) bool {
+	return slices.ContainsFunc([]string{"CI", "GITHUB_ACTIONS", "GITEA_ACTIONS", "FORGEJO_ACTIONS"}, func(name string) bool {
+		v := getenv(name)
+		return v != "" && v != "false" && v != "0"
+	})
+}
+
+// jobOf gives what the runner says of the job; nil: there is no runner.
+func jobOf(getenv func(string) string) *manifest.Job {
+	if !underRunner(getenv) {
+		return nil
+	}
+	return &manifest.Job{Repository: getenv("GITHUB_REPOSITORY"), Event: getenv("GITHUB_EVENT_NAME"), Ref: getenv("GITHUB_REF")}
+}
+
+// bottleFolders are where bottles come from: the named folder, or the user's and
+// the host's. Under a runner only the host's own configuration counts.
+func bottleFolders(dir string, getenv func(string) string) ([]string, error) {
+	if dir != "" && underRunner(getenv) {
+		return nil, term.Errorf(term.StageUsage, "--bottles-dir", "reading the flags: under a runner a job can't choose its own policy").
+			WithHint("put the bottle into %s/bottles, or name the folder there in config.yaml: `bottles_dir: /the/folder`", manifest.HostFolder)
+	}
+	if dir != "" {
+		return []string{dir}, nil
+	}
+	config, err := manifest.LoadConfig(manifest.HostFolder)
+	if err != nil {
+		return nil, err
+	}
+	host := filepath.Join(manifest.HostFolder, string(manifest.Bottles))
+	if config.BottlesDir != "" {
+		host = config.BottlesDir
+	}
+	return append(homeFolder(manifest.Bottles, getenv), host), nil
+}
+
+func agentFolders(dir string, getenv func(string) string) []string {
 	if dir != "" {
 		return []string{dir}
 	}
-	return ownFolders(string(kind))
+	return append(homeFolder(manifest.Agents, getenv), filepath.Join(manifest.HostFolder, string(manifest.Agents)))
+}
+
+// homeFolder is the user's own, which a job's is not.
+func homeFolder(kind manifest.Kind, getenv func(string) string) []string {
+	home := getenv("HOME")
+	if !filepath.IsAbs(home) || underRunner(getenv) {
+		return nil
+	}
+	return []string{filepath.Join(home, ".bot-bottle", string(kind))}
 }

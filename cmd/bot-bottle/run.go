@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/bot-bottle/action/internal/report"
@@ -16,10 +16,15 @@ import (
 
 // runFlags are the flags of `run`.
 type runFlags struct {
-	bottle      string
+	bottles     []string
 	bottlesDir  string
 	agent       string
 	agentsDir   string
+	agentsRev   string
+	prompt      string
+	promptFile  string
+	model       string
+	dryRun      bool
 	backend     string
 	name        string
 	workspace   string
@@ -33,7 +38,7 @@ type runFlags struct {
 	asJSON      bool
 }
 
-func runCommand() *cobra.Command {
+func runCommand(c console) *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run [flags] [-- COMMAND [ARG...]]",
@@ -48,14 +53,21 @@ and for a CI runner. With --json one document goes to stdout, the agent's output
 to stderr.`,
 		Example: `  bot-bottle run -- id -u
   bot-bottle run --bottle web --agent fixer --workspace .
-  bot-bottle run --bottle web --workspace . --timeout 10m -- make test`,
-		RunE: func(cmd *cobra.Command, args []string) error { return run(cmd, f, args) },
+  bot-bottle run --bottle claude-dev --workspace . --prompt "Mend the failing test"
+  bot-bottle run --bottle web --workspace . --timeout 10m -- make test
+  bot-bottle run --bottle dev --bottle claude --agent fixer --dry-run`,
+		RunE: func(cmd *cobra.Command, args []string) error { return run(cmd, c, f, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.bottle, "bottle", "", "bottle to use (default: the agent's, else one that reaches nothing)")
+	flags.StringArrayVar(&f.bottles, "bottle", nil, "bottle to use; repeatable, later ones win (default: the agent's, else, for a command, one that reaches nothing)")
 	flags.StringVar(&f.bottlesDir, "bottles-dir", "", "folder with bottles (default: ~/.bot-bottle/bottles, /etc/bot-bottle/bottles)")
 	flags.StringVar(&f.agent, "agent", "", "agent to run")
 	flags.StringVar(&f.agentsDir, "agents-dir", "", "folder with agents (default: ~/.bot-bottle/agents, /etc/bot-bottle/agents)")
+	flags.StringVar(&f.agentsRev, "agents-rev", "", "commit of the workspace whose .bot-bottle/agents count too; name the base branch's, not a pull request's")
+	flags.StringVar(&f.prompt, "prompt", "", "what the agent is to do")
+	flags.StringVar(&f.promptFile, "prompt-file", "", "file that says it, - for standard input")
+	flags.StringVar(&f.model, "model", "", "model to use (default: the agent's, else the provider's)")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, secrets by name only, and start nothing")
 	flags.StringVar(&f.backend, "backend", "", "what runs the guest: auto, gvisor (default: $BOT_BOTTLE_BACKEND, else auto)")
 	flags.StringVar(&f.name, "name", "", "name of the run, unique among live ones")
 	flags.StringVar(&f.workspace, "workspace", "", "git checkout that the guest gets a copy of")
@@ -70,20 +82,27 @@ to stderr.`,
 	return cmd
 }
 
-func run(cmd *cobra.Command, f runFlags, args []string) error {
+func run(cmd *cobra.Command, c console, f runFlags, args []string) error {
 	if err := harden(); err != nil {
 		return err
 	}
-	ctx, life, err := begin(cmd.Context(), f.lifeline)
+	ctx, end, err := begin(cmd.Context(), c, f.lifeline)
 	if err != nil {
 		return err
 	}
-	defer life.end()
+	defer end()
 	if cmd.ArgsLenAtDash() > 0 || cmd.ArgsLenAtDash() < 0 && len(args) > 0 {
 		return term.Errorf(term.StageUsage, "", "reading the arguments: unexpected %q", args[0]).
 			WithHint("put a command after --: bot-bottle run -- %s", args[0])
 	}
-	w, err := openWorld(ctx, life.stderr)
+	if f.dryRun {
+		req, err := requestOf(f, cmd.Flags().Changed("timeout"), args)
+		if err != nil {
+			return err
+		}
+		return orCause(ctx, dryRun(ctx, c.stdout, req, f.asJSON))
+	}
+	w, err := openWorld(ctx, c.stderr)
 	if err != nil {
 		return orCause(ctx, err)
 	}
@@ -92,16 +111,19 @@ func run(cmd *cobra.Command, f runFlags, args []string) error {
 	if err != nil {
 		return orCause(ctx, err)
 	}
-	w.deps.Stdout, w.deps.Stderr = life.stdout, life.stderr
+	for _, warning := range plan.Warnings {
+		fmt.Fprintf(c.stderr, "warning: %s\n", warning)
+	}
+	w.deps.Stdout, w.deps.Stderr = c.stdout, c.stderr
 	if f.asJSON {
-		w.deps.Stdout = life.stderr
+		w.deps.Stdout = c.stderr
 	}
 	style := term.NewStyle(term.Colour(os.Stderr, os.Getenv))
 	if !f.quiet && !f.asJSON {
-		w.deps.Progress = &stages{term.NewProgress(life.stderr, term.Live(os.Stderr, os.Getenv), style)}
+		w.deps.Progress = &stages{term.NewProgress(c.stderr, term.Live(os.Stderr, os.Getenv), style)}
 	}
 	result := runner.Run(ctx, plan, w.deps)
-	return tellResult(life, f, style, result)
+	return tellResult(c, f, style, result)
 }
 
 // orCause gives the reason why ctx was ended, where it was, instead of err.
@@ -133,14 +155,15 @@ func (s *stages) End(_ string, _ time.Duration, ok bool) {
 }
 
 // tellResult prints the document or the table, and the error if there is one.
-func tellResult(life *lifetime, f runFlags, style term.Style, r runner.Result) error {
+func tellResult(c console, f runFlags, style term.Style, r runner.Result) error {
+	c.hurry()
 	told := &exitError{code: r.Code, err: r.Err}
 	if f.asJSON {
-		if err := writeReport(life.stdout, r.Report); err != nil && r.Code == runner.ExitOK {
-			return term.Errorf(term.StagePost, "stdout", "writing the report: %w", err)
+		if err := writeReport(c.stdout, r.Report); err != nil && r.Code == runner.ExitOK {
+			return err
 		}
 	} else if !f.quiet && r.Report.Run.ID != "" {
-		if err := report.Table(life.stderr, r.Report, style); err != nil && r.Code == runner.ExitOK {
+		if err := report.Table(c.stderr, r.Report, style); err != nil && r.Code == runner.ExitOK {
 			return term.Errorf(term.StagePost, "stderr", "writing the table: %w", err)
 		}
 	}
@@ -157,43 +180,13 @@ func writeReport(w io.Writer, r report.Report) error {
 
 // makePlan turns flags and manifests into a plan, without any effect.
 func makePlan(ctx context.Context, w *world, f runFlags, timeoutGiven bool, argv []string) (runner.Plan, error) {
-	plan, err := fromManifests(f, argv)
+	f.backend = cmp.Or(f.backend, w.settings.Backend)
+	if err := runner.CheckBackend(f.backend, w.deps.Backends); err != nil {
+		return runner.Plan{}, err
+	}
+	req, err := requestOf(f, timeoutGiven, argv)
 	if err != nil {
-		return plan, err
+		return runner.Plan{}, err
 	}
-	plan.Name, plan.Task.Root = f.name, f.root
-	plan.Backend = w.settings.Backend
-	if f.backend != "" {
-		plan.Backend = f.backend
-	}
-	if timeoutGiven {
-		if f.timeout <= 0 {
-			return plan, term.Errorf(term.StageUsage, "--timeout", "reading the time limit: %v is not more than 0", f.timeout).
-				WithHint("give a duration such as 90s, 10m or 2h")
-		}
-		plan.Policy.Limits.Timeout = f.timeout
-	}
-	if f.reportDir != "" {
-		if plan.ReportDir, err = filepath.Abs(f.reportDir); err != nil {
-			return plan, fmt.Errorf("finding the report folder: %w", err)
-		}
-	}
-	return plan, withWorkspace(ctx, &plan, f)
-}
-
-func withWorkspace(ctx context.Context, plan *runner.Plan, f runFlags) error {
-	if f.workspace == "" {
-		for flag, given := range map[string]bool{"--uncommitted": f.uncommitted, "--allow": len(f.allow) > 0} {
-			if given {
-				return term.Errorf(term.StageUsage, flag, "reading the flags: it needs --workspace")
-			}
-		}
-		return nil
-	}
-	dir, err := filepath.Abs(f.workspace)
-	if err != nil {
-		return fmt.Errorf("finding the workspace: %w", err)
-	}
-	plan.Workspace = &runner.Workspace{Dir: dir, Uncommitted: f.uncommitted, Allow: f.allow}
-	return plan.Workspace.Check(ctx)
+	return runner.MakePlan(ctx, req)
 }

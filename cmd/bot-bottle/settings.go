@@ -11,9 +11,9 @@ import (
 
 // settings are what the environment can say; a flag of the same name wins. Where
 // bottles come from is not among them: under a runner the environment is the
-// job's, and the job does not choose its own policy.
+// job's, and the job does not choose its own policy. The state folder is the
+// ledger's to find.
 type settings struct {
-	State    string `env:"STATE"`
 	Backend  string `env:"BACKEND" envDefault:"auto"`
 	LogLevel string `env:"LOG_LEVEL" envDefault:"warn"`
 }
@@ -25,26 +25,7 @@ func readSettings() (settings, error) {
 	if err != nil {
 		return s, term.Errorf(term.StageUsage, "environment", "reading %s*: %w", envPrefix, err)
 	}
-	if s.State != "" && !filepath.IsAbs(s.State) {
-		return s, term.Errorf(term.StageUsage, envPrefix+"STATE", "reading the state folder: %q is not absolute", s.State)
-	}
 	return s, nil
-}
-
-// ownFolders are where a user's own bottles or agents are looked for. Under a
-// runner the home folder is what the job's environment says, so that it doesn't
-// count.
-func ownFolders(kind string) []string {
-	dirs := []string{filepath.Join("/etc/bot-bottle", kind)}
-	for _, runner := range []string{"GITHUB_ACTIONS", "GITEA_ACTIONS", "FORGEJO_ACTIONS"} {
-		if os.Getenv(runner) == "true" {
-			return dirs
-		}
-	}
-	if home, err := os.UserHomeDir(); err == nil {
-		dirs = append([]string{filepath.Join(home, ".bot-bottle", kind)}, dirs...)
-	}
-	return dirs
 }
 
 // executable gives our own binary by its real path, which can be bound into a

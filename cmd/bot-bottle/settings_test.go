@@ -2,19 +2,47 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
+func variables(pairs ...string) func(string) string {
+	return func(name string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+}
+
 func TestHomeOfAJobHoldsNoBottlesUnderARunner(t *testing.T) {
-	t.Setenv("HOME", "/home/of/a/job")
-	for _, name := range []string{"GITHUB_ACTIONS", "GITEA_ACTIONS", "FORGEJO_ACTIONS"} {
-		t.Setenv(name, "")
+	own := "/home/of/a/job/.bot-bottle/bottles"
+	if got, err := bottleFolders("", variables("HOME", "/home/of/a/job")); err != nil || !slices.Contains(got, own) {
+		t.Errorf("without a runner: %q, %v", got, err)
 	}
-	if got := ownFolders("bottles"); !slices.Contains(got, "/home/of/a/job/.bot-bottle/bottles") {
-		t.Errorf("without a runner: %q", got)
+	for _, name := range []string{"CI", "GITHUB_ACTIONS", "GITEA_ACTIONS", "FORGEJO_ACTIONS"} {
+		got, err := bottleFolders("", variables("HOME", "/home/of/a/job", name, "true"))
+		if err != nil || len(got) != 1 || slices.Contains(got, own) {
+			t.Errorf("under a runner: %q, %v", got, err)
+		}
 	}
-	t.Setenv("GITEA_ACTIONS", "true")
-	if got := ownFolders("bottles"); !slices.Equal(got, []string{"/etc/bot-bottle/bottles"}) {
-		t.Errorf("under a runner: %q", got)
+}
+
+func TestAJobCannotNameItsFolderOfBottles(t *testing.T) {
+	_, err := bottleFolders("/work/bottles", variables("CI", "true"))
+	if err == nil || !strings.Contains(err.Error(), "a job can't choose its own policy") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestARunnersJobIsWhatBottlesAreCheckedAgainst(t *testing.T) {
+	if job := jobOf(variables("GITHUB_REPOSITORY", "o/r")); job != nil {
+		t.Errorf("without a runner: %+v", job)
+	}
+	job := jobOf(variables("GITHUB_ACTIONS", "true", "GITHUB_REPOSITORY", "o/r", "GITHUB_EVENT_NAME", "push", "GITHUB_REF", "refs/heads/main"))
+	if job == nil || job.Repository != "o/r" || job.Event != "push" || job.Ref != "refs/heads/main" {
+		t.Errorf("under a runner: %+v", job)
 	}
 }

@@ -30,7 +30,7 @@ func openWorld(ctx context.Context, stderr io.Writer) (*world, error) {
 	}
 	level, err := zerolog.ParseLevel(s.LogLevel)
 	if err != nil {
-		return nil, term.Errorf(term.StageUsage, envPrefix+"LOG_LEVEL", "reading the log level: %w", err).
+		return nil, term.Errorf(term.StageUsage, envPrefix+"LOG_LEVEL", "reading the log level: %q is not a level", s.LogLevel).
 			WithHint("use trace, debug, info, warn or error")
 	}
 	state, err := ledger.DefaultDir(os.Getenv, os.Getuid())

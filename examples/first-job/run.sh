@@ -54,11 +54,16 @@ cp "$work/agent" "$work/checkout/bin/agent"
 )
 
 status=0
-"$top/bin/bot-bottle" run --backend gvisor \
+"${BOT_BOTTLE:-$top/bin/bot-bottle}" run --backend gvisor \
 	--bottles-dir "$work/bottles" --bottle first-job \
 	--agents-dir "$work/agents" --agent first-job \
 	--workspace "$work/checkout" "$@" || status=$?
 
+# What reached the listed host is the judge: the greeting was asked for, and no more.
+if ! grep -q '^GET /greeting ' "$work/received.log"; then
+	echo 'error: the listed host was never asked: this run shows nothing' >&2
+	[ $status -ne 0 ] || status=1
+fi
 if grep -q "$FIRST_JOB_SECRET" "$work/received.log"; then
 	echo 'error: the secret reached the upstream' >&2
 	status=5

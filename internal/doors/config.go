@@ -24,7 +24,7 @@ var served = []decision.Door{decision.Egress, decision.GitGate, decision.Supervi
 // Config is what a sidecar is told once it has confined itself.
 type Config struct {
 	// Policy is what the egress door enforces. What is meant for the guest
-	// (Env, Image, Limits) is not sent.
+	// (Env, Image, most of Limits) is not sent.
 	Policy policy.Policy
 	// Tokens holds the value of every Auth.TokenName of Policy, and of policies
 	// that may be swapped in.
@@ -79,7 +79,8 @@ func (c Config) wire() *wireConfig {
 
 // forDoors leaves out what is the guest's, secrets among it.
 func forDoors(p policy.Policy) policy.Policy {
-	return policy.Policy{Epoch: p.Epoch, Bottle: p.Bottle, Egress: p.Egress}
+	limits := policy.Limits{Requests: p.Limits.Requests, EgressBytes: p.Limits.EgressBytes}
+	return policy.Policy{Epoch: p.Epoch, Bottle: p.Bottle, Egress: p.Egress, Limits: limits}
 }
 
 func (w *wireConfig) tokens() map[string]secret.Value {

@@ -15,34 +15,38 @@ import (
 // hostTools is the image that is made of the host's own programs.
 const hostTools = "host-tools"
 
-var bottleLater = map[string]string{
-	"extends":        "a bottle that builds on another",
-	"for":            "the repositories that a bottle serves",
-	"git-gate":       "git remotes",
-	"git":            "git remotes",
-	"supervise":      "questions to a human",
-	"agent_provider": "agent providers",
-	"canary":         "canary secrets",
-}
+var (
+	bottleLater = map[string]string{"canary": "canary secrets"}
+	bottleMoved = map[string]string{
+		"git":      "write `git-gate: {repos: …}`",
+		"git_user": "write `git-gate: {user: {name: …, email: …}}`",
+		"ssh":      "write `git-gate: {repos: …}`, each with its `key` and `host_key`",
+		"runtime":  "write `isolation: vm`, `gvisor` or `container`",
+	}
+)
 
-// LoadBottle reads a bottle file. The error lists everything that is wrong, each
-// a *term.Error whose subject is "file:line".
+// LoadBottle reads a bottle file, without the bottle that it extends. The error
+// lists everything that is wrong, each a *term.Error whose subject is "file:line".
 func LoadBottle(path string) (Bottle, error) {
 	d, err := open(path)
 	if err != nil {
 		return Bottle{}, err
 	}
-	b := Bottle{Name: d.name, Path: path}
+	return readBottle(d)
+}
+
+func readBottle(d document) (Bottle, error) {
+	b := Bottle{Name: d.name, Path: d.path, Lineage: []string{d.name}}
 	b.Policy = policy.Policy{Epoch: 1, Bottle: d.name, Isolation: policy.IsolationGVisor}
-	r := newReader()
+	r := newReader(d.path)
 	if n, ok := r.parse(d.yaml); ok {
 		r.bottle(n, &b)
 		r.judge(b.Policy)
 	}
-	if err := asError(path, r.faults); err != nil {
+	if err := asError(r.faults); err != nil {
 		return Bottle{}, err
 	}
-	b.lines = r.lines
+	b.places = r.places
 	return b, nil
 }
 
@@ -50,18 +54,33 @@ func (r *reader) bottle(n ast.Node, b *Bottle) {
 	p := &b.Policy
 	r.mapping(n, "", schema{
 		fields: map[string]func(ast.Node, string){
+			"extends": func(n ast.Node, at string) { b.Extends = r.parent(n, at, b.Name) },
+			"for":     func(n ast.Node, at string) { b.For = []For{r.serves(n, at)} },
 			"isolation": func(n ast.Node, at string) {
 				if s, ok := r.text(n, at); ok {
 					p.Isolation = policy.Isolation(s)
 				}
 			},
-			"image":  func(n ast.Node, at string) { p.Image = r.image(n, at) },
-			"env":    func(n ast.Node, at string) { b.Env = r.env(n, at) },
-			"limits": func(n ast.Node, at string) { p.Limits = r.limits(n, at) },
-			"egress": func(n ast.Node, at string) { r.egress(n, at, b) },
+			"image":          func(n ast.Node, at string) { p.Image = r.image(n, at) },
+			"env":            func(n ast.Node, at string) { b.Env = r.env(n, at) },
+			"agent_provider": func(n ast.Node, at string) { b.Provider = r.agentProvider(n, at) },
+			"egress":         func(n ast.Node, at string) { r.egress(n, at, b) },
+			"git-gate":       func(n ast.Node, at string) { b.Git = r.gitGate(n, at) },
+			"supervise":      func(n ast.Node, at string) { b.Supervise, _ = r.boolean(n, at) },
+			"limits":         func(n ast.Node, at string) { p.Limits = r.limits(n, at) },
 		},
 		later: bottleLater,
+		moved: bottleMoved,
 	})
+}
+
+// parent reads the name of the bottle that this one builds on.
+func (r *reader) parent(n ast.Node, at, self string) string {
+	name := r.name(n, at)
+	if name != "" && name == self {
+		r.at(at, "name another bottle, or remove the key", fmt.Errorf("bottle %q extends itself", self))
+	}
+	return name
 }
 
 // judge notes what the policy itself finds wrong, except at or below a place in
@@ -73,7 +92,7 @@ func (r *reader) judge(p policy.Policy) {
 	}
 	known := slices.Clone(r.faults)
 	for _, f := range faults {
-		if !slices.ContainsFunc(known, func(k fault) bool { return within(f.Field, k.key) }) {
+		if !slices.ContainsFunc(known, func(k Fault) bool { return within(f.Field, k.Key) }) {
 			r.at(f.Field, hintFor(f), f.Err)
 		}
 	}
@@ -145,12 +164,11 @@ func (r *reader) env(n ast.Node, at string) []EnvEntry {
 	return entries
 }
 
-// envEntry reads one value: a literal, or "${NAME}" for a variable of the host.
+// envEntry reads one value: "?" and a prompt for a secret that is asked for,
+// "${NAME}" for a variable of the host, anything else for itself.
 func (r *reader) envEntry(name, text, at string) EnvEntry {
-	if strings.HasPrefix(text, "?") {
-		r.at(at, "remove the key, or take the value from the host with ${NAME}",
-			errors.New("this build can't enforce secrets that are asked for at launch yet"))
-		return EnvEntry{}
+	if prompt, asked := strings.CutPrefix(text, "?"); asked {
+		return EnvEntry{Name: name, Ask: true, Prompt: r.prompt(prompt, at)}
 	}
 	if !strings.Contains(text, "${") {
 		return EnvEntry{Name: name, Literal: text}
@@ -160,4 +178,23 @@ func (r *reader) envEntry(name, text, at string) EnvEntry {
 		r.at(at, `write "${NAME}" and nothing around it`, errors.New("a host variable has to be the whole value"))
 	}
 	return EnvEntry{Name: name, HostVar: hostVar}
+}
+
+// maxPrompt is what fits on a line of a terminal and leaves room for an answer.
+const maxPrompt = 200
+
+// prompt takes one line; what a terminal would act on is not among the bytes of
+// a file, but a quoted string can spell it.
+func (r *reader) prompt(text, at string) string {
+	text = strings.TrimSpace(text)
+	if len(text) > maxPrompt || hasControl(text) {
+		r.at(at, "write one short line", fmt.Errorf("a prompt is one line of at most %d bytes", maxPrompt))
+	}
+	return text
+}
+
+// hasControl tells whether text holds what a terminal or a config file would
+// take for more than a letter.
+func hasControl(text string) bool {
+	return strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f || isBidi(c) })
 }

@@ -25,6 +25,8 @@ limits:
   pids: 512
   disk: 500 MB
   timeout: 30m
+  requests: 5000
+  egress_bytes: 1GiB
   best_effort: true
 egress:
   routes:
@@ -58,7 +60,7 @@ func TestAWholeBottle(t *testing.T) {
 	want := policy.Policy{
 		Epoch: 1, Bottle: "dev", Isolation: policy.IsolationVM, Image: policy.Image{Rootfs: "/srv/rootfs"},
 		Env:    []policy.EnvVar{{Name: "API_KEY", Value: "k3y", Secret: true}, {Name: "GREETING", Value: "costs $5"}, {Name: "LANG", Value: "C.UTF-8"}},
-		Limits: policy.Limits{MemoryBytes: 2 << 30, CPUs: 4, PIDs: 512, DiskBytes: 500_000_000, Timeout: 30 * time.Minute, BestEffort: true},
+		Limits: policy.Limits{MemoryBytes: 2 << 30, CPUs: 4, PIDs: 512, DiskBytes: 500_000_000, Timeout: 30 * time.Minute, Requests: 5000, EgressBytes: 1 << 30, BestEffort: true},
 		Egress: policy.Egress{Routes: []policy.Route{
 			{
 				Host: "api.github.com", Port: 443,
@@ -195,7 +197,8 @@ func TestWhatIsWrongInALimit(t *testing.T) {
 		"limits: {pids: -1}":             "error: dev.md:2: limits.pids: -1 is no limit\n" + none,
 		"limits: {cpus: 0.5}":            "error: dev.md:2: limits.cpus: it is a number, not a whole number",
 		"limits: {best_effort: \"yes\"}": "error: dev.md:2: limits.best_effort: it is text, not true or false\nhint: remove the quotes if there are any",
-		"limits: {requests: 5}":          "error: dev.md:2: limits.requests: this build can't enforce a number of requests yet\nhint: remove the key; what isn't enforced must not look as if it were",
+		"limits: {requests: 0}":          "error: dev.md:2: limits.requests: 0 is no limit\n" + none,
+		"limits: {egress_bytes: 5}":      "error: dev.md:2: limits.egress_bytes: 5 has no unit\n" + size,
 		"limits: {memroy: 2GiB}":         "error: dev.md:2: limits.memroy: unknown key\nhint: did you mean \"memory\"?",
 	})
 }
@@ -209,25 +212,18 @@ func TestWhatIsWrongElsewhereInABottle(t *testing.T) {
 		"image: {rootfs: srv}":                 "error: dev.md:2: image.rootfs: \"srv\" is not an absolute path\nhint: write the path from the root on",
 		"image: {}":                            "error: dev.md:2: image.rootfs: it is missing",
 		"image: {ref: debian}":                 "error: dev.md:2: image.ref: this build can't enforce images from a registry yet\n       dev.md:2: image.rootfs: it is missing" + remove,
-		"extends: base":                        "error: dev.md:2: extends: this build can't enforce a bottle that builds on another yet" + remove,
-		"for: [me/repo]":                       "error: dev.md:2: for: this build can't enforce the repositories that a bottle serves yet" + remove,
-		"git-gate: {}":                         "error: dev.md:2: git-gate: this build can't enforce git remotes yet" + remove,
-		"supervise: true":                      "error: dev.md:2: supervise: this build can't enforce questions to a human yet" + remove,
-		"agent_provider: {}":                   "error: dev.md:2: agent_provider: this build can't enforce agent providers yet" + remove,
-		"egress: {presets: [npm]}":             "error: dev.md:2: egress.presets: this build can't enforce presets of routes yet" + remove,
 		"egres: {}":                            "error: dev.md:2: egres: unknown key\nhint: did you mean \"egress\"?",
-		"wholly_other: 1":                      "error: dev.md:2: wholly_other: unknown key\nhint: known here: egress, env, image, isolation, limits",
+		"wholly_other: 1":                      "error: dev.md:2: wholly_other: unknown key\nhint: known here: agent_provider, egress, env, extends, for, git-gate, image, isolation, limits, supervise",
 		"env: {A: 1}":                          "error: dev.md:2: env.A: it is a number, not text\nhint: put the value in quotes if it is meant as text",
 		"env: {A: true}":                       "error: dev.md:2: env.A: it is true or false, not text\nhint: put the value in quotes if it is meant as text",
 		"env: {1A: x}":                         "error: dev.md:2: env.1A: \"1A\" is not the name of an environment variable",
-		"env: {A: \"?Token\"}":                 "error: dev.md:2: env.A: this build can't enforce secrets that are asked for at launch yet\nhint: remove the key, or take the value from the host with ${NAME}",
 		"env: {A: \"x${B}\"}":                  "error: dev.md:2: env.A: a host variable has to be the whole value\nhint: write \"${NAME}\" and nothing around it",
 		"env: {A: \"${B}${C}\"}":               "error: dev.md:2: env.A: a host variable has to be the whole value\nhint: write \"${NAME}\" and nothing around it",
 		"env: [A]":                             "error: dev.md:2: env: it is a list, not keys and values\nhint: give a single value",
 		"env:\n  A: x\n  B: y\n  A: z":         "error: dev.md:5: env.A: the key stands here a second time, first on line 3",
 		"isolation: vm\n\"isolation\": gvisor": "error: dev.md:3: isolation: the key stands here a second time, first on line 2",
 		"1: 2":                                 "error: dev.md:2: a key here is not plain text",
-		"a: &x 1\nb: *x":                       "error: dev.md:2: a: unknown key\n       dev.md:3: b: unknown key\nhint: known here: egress, env, image, isolation, limits",
+		"a: &x 1\nb: *x":                       "error: dev.md:2: a: unknown key\n       dev.md:3: b: unknown key\nhint: known here: agent_provider, egress, env, extends, for, git-gate, image, isolation, limits, supervise",
 		"isolation: &x vm":                     "error: dev.md:2: isolation: it is a YAML anchor, not text\nhint: write the value out",
 		"isolation: !!str vm":                  "error: dev.md:2: isolation: it is a YAML tag, not text\nhint: write the value out",
 		"- a":                                  "error: dev.md:2: it is a list, not keys and values\nhint: give a single value",
@@ -239,7 +235,7 @@ func TestWhatIsWrongElsewhereInABottle(t *testing.T) {
 }
 
 func TestAllFaultsOfAFileAreNamedInItsOrder(t *testing.T) {
-	path := write(t, manifest.Bottles, "dev", "limits: {timeout: 0s, cpus: 0}\nextends: x\negress:\n  routes:\n    - host: a b\n    - port: x\nisolation: y")
+	path := write(t, manifest.Bottles, "dev", "limits: {timeout: 0s, cpus: 0}\nextends: X\negress:\n  routes:\n    - host: a b\n    - port: x\nisolation: y")
 	_, err := manifest.LoadBottle(path)
 	var places []string
 	for line := range strings.SplitSeq(err.Error(), "\n") {

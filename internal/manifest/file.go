@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"unicode/utf8"
-
-	"github.com/bot-bottle/action/internal/term"
 )
 
 // Bounds of a file. The front matter's is far below the file's because the time
@@ -34,18 +32,26 @@ type document struct {
 func open(path string) (document, error) {
 	raw, err := readFile(path)
 	if err != nil {
-		return document{}, &term.Error{Stage: term.StageManifest, Subject: path, Err: err}
+		return document{}, asError([]Fault{{Path: path, Err: err}})
 	}
+	return takeApart(path, raw)
+}
+
+// takeApart splits what was read from path, whose name says what it is called.
+func takeApart(path string, raw []byte) (document, error) {
 	d := document{name: strings.TrimSuffix(filepath.Base(path), extension), path: path}
-	var faults []fault
+	var faults []Fault
 	if err := checkName(d.name); err != nil {
-		faults = append(faults, fault{err: err, hint: "rename the file"})
+		faults = append(faults, Fault{Err: err, Hint: "rename the file"})
 	}
 	if !strings.HasSuffix(path, extension) {
-		faults = append(faults, fault{err: fmt.Errorf("its name doesn't end with %q", extension), hint: "rename the file"})
+		faults = append(faults, Fault{Err: fmt.Errorf("its name doesn't end with %q", extension), Hint: "rename the file"})
 	}
-	f := d.split(raw)
-	return d, asError(path, append(faults, f...))
+	faults = append(faults, d.split(raw)...)
+	for i := range faults {
+		faults[i].Path = path
+	}
+	return d, asError(faults)
 }
 
 // readFile opens without waiting, which a FIFO would require.
@@ -72,7 +78,7 @@ func readFile(path string) ([]byte, error) {
 
 // split finds the front matter between two lines of "---". A byte order mark and
 // CRLF are taken.
-func (d *document) split(raw []byte) []fault {
+func (d *document) split(raw []byte) []Fault {
 	raw = bytes.TrimPrefix(raw, []byte("\ufeff"))
 	raw = bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n"))
 	if f := checkText(raw); f != nil {
@@ -80,16 +86,16 @@ func (d *document) split(raw []byte) []fault {
 	}
 	first, rest, _ := bytes.Cut(raw, []byte("\n"))
 	if !isFence(first) {
-		return []fault{{line: 1, err: errors.New("there is no front matter"),
-			hint: "begin the file with a line of three hyphens, the keys, and another line of three hyphens"}}
+		return []Fault{{Line: 1, Err: errors.New("there is no front matter"),
+			Hint: "begin the file with a line of three hyphens, the keys, and another line of three hyphens"}}
 	}
 	end, body := findFence(rest)
 	if end < 0 {
-		return []fault{{line: 1, err: errors.New("the front matter has no end"),
-			hint: "put a line of three hyphens behind the last key"}}
+		return []Fault{{Line: 1, Err: errors.New("the front matter has no end"),
+			Hint: "put a line of three hyphens behind the last key"}}
 	}
 	if end > maxFrontMatter {
-		return []fault{{line: 1, err: fmt.Errorf("the front matter has more than %d bytes", maxFrontMatter)}}
+		return []Fault{{Line: 1, Err: fmt.Errorf("the front matter has more than %d bytes", maxFrontMatter)}}
 	}
 	d.yaml = append([]byte("\n"), rest[:end]...)
 	d.body = strings.TrimSpace(string(body))
@@ -112,17 +118,17 @@ func findFence(b []byte) (offset int, body []byte) {
 }
 
 // checkText refuses bytes that would make the file look other than it is.
-func checkText(b []byte) []fault {
+func checkText(b []byte) []Fault {
 	line := 1
 	for i := 0; i < len(b); {
 		r, n := utf8.DecodeRune(b[i:])
 		switch {
 		case r == utf8.RuneError && n == 1:
-			return []fault{{line: line, err: errors.New("it is not in UTF-8")}}
+			return []Fault{{Line: line, Err: errors.New("it is not in UTF-8")}}
 		case r == '\n':
 			line++
 		case r < ' ' && r != '\t' || r == 0x7f || isBidi(r):
-			return []fault{{line: line, err: fmt.Errorf("it has the control character %U", r)}}
+			return []Fault{{Line: line, Err: fmt.Errorf("it has the control character %U", r)}}
 		}
 		i += n
 	}

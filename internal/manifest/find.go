@@ -26,13 +26,19 @@ func (k Kind) one() string { return strings.TrimSuffix(string(k), "s") }
 
 // Find gives the path of the bottle or agent name: NAME.md in the first of dirs
 // that has it. Which folders may be asked for which kind is the caller's to know.
-// The error is a *term.Error that lists what there is.
+// The error is a *term.Error that lists what there is. A folder that has another
+// file whose name differs in case alone is refused: which of the two is meant
+// would depend on the file system.
 func Find(dirs []string, kind Kind, name string) (string, error) {
 	if err := checkName(name); err != nil {
 		return "", &term.Error{Stage: term.StageManifest, Subject: kind.one(), Err: err}
 	}
 	for _, dir := range dirs {
 		path := filepath.Join(dir, name+extension)
+		if twin := twinOf(dir, name+extension); twin != "" {
+			return "", term.Errorf(term.StageManifest, filepath.Join(dir, twin), "its name differs from %q in case alone", name+extension).
+				WithHint("rename or remove the file; names are in lower case")
+		}
 		_, err := os.Stat(path)
 		if err == nil {
 			return path, nil
@@ -44,19 +50,50 @@ func Find(dirs []string, kind Kind, name string) (string, error) {
 	return "", missing(dirs, kind, name)
 }
 
+// twinOf gives the file in dir whose name differs from file in case alone.
+func twinOf(dir, file string) string {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.Name() != file && strings.EqualFold(e.Name(), file) {
+			return e.Name()
+		}
+	}
+	return ""
+}
+
+// missingError says that no folder has a file, and what would help.
+type missingError struct {
+	kind Kind
+	name string
+	hint string
+}
+
+// Error names what is missing.
+func (e *missingError) Error() string { return fmt.Sprintf("there is no %s %q", e.kind.one(), e.name) }
+
 func missing(dirs []string, kind Kind, name string) error {
-	e := term.Errorf(term.StageManifest, "", "there is no %s %q", kind.one(), name)
+	e := &missingError{kind, name, hintForMissing(dirs, kind, name)}
+	return (&term.Error{Stage: term.StageManifest, Err: e}).WithHint("%s", e.hint)
+}
+
+// IsMissing tells whether err says that there is no such bottle or agent.
+func IsMissing(err error) bool {
+	_, ok := errors.AsType[*missingError](err)
+	return ok
+}
+
+func hintForMissing(dirs []string, kind Kind, name string) string {
 	names := List(dirs)
 	if near := nearest(name, names); near != "" {
-		return e.WithHint("did you mean %q?", near)
+		return fmt.Sprintf("did you mean %q?", near)
 	}
 	if len(names) > 0 {
-		return e.WithHint("there are these: %s", strings.Join(names, ", "))
+		return "there are these: " + strings.Join(names, ", ")
 	}
 	if len(dirs) == 0 {
-		return e.WithHint("there is no folder to look for %s in", kind)
+		return fmt.Sprintf("there is no folder to look for %s in", kind)
 	}
-	return e.WithHint("write %s", filepath.Join(dirs[0], name+extension))
+	return "write " + filepath.Join(dirs[0], name+extension)
 }
 
 // List gives the names of the bottles or agents in dirs, sorted. A folder that

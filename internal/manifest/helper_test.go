@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bot-bottle/action/internal/manifest"
+	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
 )
 
@@ -70,13 +71,17 @@ func messages(t *testing.T, kind manifest.Kind, cases map[string]string) {
 	}
 }
 
-func environment(pairs ...string) func(string) (string, bool) {
-	return func(name string) (string, bool) {
+// environment is a host with these variables, and nobody to ask.
+func environment(pairs ...string) manifest.Host {
+	return manifest.Host{Lookup: func(name string) (string, bool) {
 		for i := 0; i < len(pairs); i += 2 {
 			if pairs[i] == name {
 				return pairs[i+1], true
 			}
 		}
 		return "", false
-	}
+	}}
 }
+
+// ask answers every question.
+func ask(name, _ string) (secret.Value, error) { return secret.New(name, "an answer"), nil }

@@ -14,9 +14,7 @@ import (
 )
 
 var limitsLater = map[string]string{
-	"requests":  "a number of requests",
 	"tokens":    "a number of model tokens",
-	"bytes":     "an amount of traffic",
 	"bandwidth": "a bandwidth",
 	"cost":      "a cost",
 }
@@ -25,12 +23,14 @@ func (r *reader) limits(n ast.Node, at string) policy.Limits {
 	var l policy.Limits
 	r.mapping(n, at, schema{
 		fields: map[string]func(ast.Node, string){
-			"memory":      func(n ast.Node, at string) { l.MemoryBytes = r.size(n, at) },
-			"disk":        func(n ast.Node, at string) { l.DiskBytes = r.size(n, at) },
-			"cpus":        func(n ast.Node, at string) { l.CPUs = r.count(n, at) },
-			"pids":        func(n ast.Node, at string) { l.PIDs = r.count(n, at) },
-			"timeout":     func(n ast.Node, at string) { l.Timeout = r.duration(n, at) },
-			"best_effort": func(n ast.Node, at string) { l.BestEffort, _ = r.boolean(n, at) },
+			"memory":       func(n ast.Node, at string) { l.MemoryBytes = r.size(n, at) },
+			"disk":         func(n ast.Node, at string) { l.DiskBytes = r.size(n, at) },
+			"cpus":         func(n ast.Node, at string) { l.CPUs = r.count(n, at) },
+			"pids":         func(n ast.Node, at string) { l.PIDs = r.count(n, at) },
+			"timeout":      func(n ast.Node, at string) { l.Timeout = r.duration(n, at) },
+			"requests":     func(n ast.Node, at string) { l.Requests = r.count64(n, at, math.MaxInt64) },
+			"egress_bytes": func(n ast.Node, at string) { l.EgressBytes = r.size(n, at) },
+			"best_effort":  func(n ast.Node, at string) { l.BestEffort, _ = r.boolean(n, at) },
 		},
 		later: limitsLater,
 	})
@@ -39,12 +39,14 @@ func (r *reader) limits(n ast.Node, at string) policy.Limits {
 
 // count reads a limit, of which zero would mean the default in a policy and
 // "none" to a reader.
-func (r *reader) count(n ast.Node, at string) int {
+func (r *reader) count(n ast.Node, at string) int { return int(r.count64(n, at, math.MaxInt32)) }
+
+func (r *reader) count64(n ast.Node, at string, most int64) int64 {
 	v, ok := r.integer(n, at)
-	if ok && (v <= 0 || v > math.MaxInt32) {
+	if ok && (v <= 0 || v > most) {
 		r.at(at, "remove the key for the default; there is no unlimited one", fmt.Errorf("%d is no limit", v))
 	}
-	return int(v)
+	return v
 }
 
 // duration reads what time.ParseDuration does; it has to be positive.

@@ -15,8 +15,7 @@ import (
 
 var (
 	egressLater = map[string]string{
-		"presets": "presets of routes",
-		"dlp":     "the scanning of requests",
+		"dlp": "the scanning of requests",
 	}
 	routeLater = map[string]string{
 		"dlp":    "the scanning of requests",
@@ -36,6 +35,7 @@ func (r *reader) egress(n ast.Node, at string, b *Bottle) {
 					b.Routes = append(b.Routes, refs)
 				})
 			},
+			"presets": func(n ast.Node, at string) { b.Presets = r.presets(n, at) },
 		},
 		later: egressLater,
 	})
@@ -195,6 +195,7 @@ func (r *reader) auth(n ast.Node, at string) (*policy.Auth, secret.Ref) {
 	return auth, ref
 }
 
+// tokenRef reads a reference to a secret.
 func (r *reader) tokenRef(n ast.Node, at string) secret.Ref {
 	text, ok := r.text(n, at)
 	if !ok {

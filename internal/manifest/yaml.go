@@ -22,11 +22,18 @@ const maxNesting = 32
 // reader walks over the YAML of one file and notes what is wrong with it. A
 // place is written as the keys that lead to it: "egress.routes[0].host".
 type reader struct {
-	faults []fault
-	lines  map[string]int // of every place that was visited
+	file   string // path of the one that is read
+	faults []Fault
+	places map[string]place // every one that was visited
 }
 
-func newReader() *reader { return &reader{lines: map[string]int{}} }
+// place is where a key stands.
+type place struct {
+	path string
+	line int
+}
+
+func newReader(path string) *reader { return &reader{file: path, places: map[string]place{}} }
 
 // schema is what a mapping may hold.
 type schema struct {
@@ -34,29 +41,32 @@ type schema struct {
 	fields map[string]func(n ast.Node, at string)
 	// later are keys that mean something in the design which this build can't
 	// enforce: the key, and what it would do.
-	later    map[string]string
+	later map[string]string
+	// moved are keys of earlier versions: the key, and what to write now.
+	moved    map[string]string
 	required []string
 }
 
 func (r *reader) fault(line int, at, hint, format string, args ...any) {
-	r.faults = append(r.faults, fault{line: line, key: at, err: fmt.Errorf(format, args...), hint: hint})
+	r.faults = append(r.faults, Fault{Path: r.file, Line: line, Key: at, Err: fmt.Errorf(format, args...), Hint: hint})
 }
 
 // at notes a fault at a place that was visited, or at the nearest one above it.
-func (r *reader) at(place, hint string, err error) {
-	r.faults = append(r.faults, fault{line: lineOf(r.lines, place), key: place, err: err, hint: hint})
+func (r *reader) at(key, hint string, err error) {
+	where := r.placeOf(key)
+	r.faults = append(r.faults, Fault{Path: where.path, Line: where.line, Key: key, Err: err, Hint: hint})
 }
 
-func lineOf(lines map[string]int, place string) int {
+func (r *reader) placeOf(key string) place {
 	for {
-		if line, ok := lines[place]; ok {
-			return line
+		if where, ok := r.places[key]; ok {
+			return where
 		}
-		i := strings.LastIndexAny(place, ".[")
+		i := strings.LastIndexAny(key, ".[")
 		if i < 0 {
-			return 1
+			return place{r.file, 1}
 		}
-		place = place[:i]
+		key = key[:i]
 	}
 }
 
@@ -109,6 +119,12 @@ func (r *reader) syntax(err error) {
 	r.fault(e.GetToken().Position.Line, "", "", "the front matter is not YAML: %s", e.GetMessage())
 }
 
+// How a key is refused that means something which this build can't hold.
+const (
+	notEnforced     = "this build can't enforce %s yet"
+	notEnforcedHint = "remove the key; what isn't enforced must not look as if it were"
+)
+
 func (r *reader) mapping(n ast.Node, at string, s schema) {
 	present := map[string]bool{}
 	isMapping := r.eachPair(n, at, func(key string, keyLine int, value ast.Node, place string) {
@@ -118,8 +134,11 @@ func (r *reader) mapping(n ast.Node, at string, s schema) {
 			return
 		}
 		if what, known := s.later[key]; known {
-			r.fault(keyLine, place, "remove the key; what isn't enforced must not look as if it were",
-				"this build can't enforce %s yet", what)
+			r.fault(keyLine, place, notEnforcedHint, notEnforced, what)
+			return
+		}
+		if now, known := s.moved[key]; known {
+			r.fault(keyLine, place, now, "this key can't stand here")
 			return
 		}
 		r.unknown(keyLine, place, key, slices.Sorted(maps.Keys(s.fields)))
@@ -154,14 +173,14 @@ func (r *reader) eachPair(n ast.Node, at string, do func(key string, line int, v
 			r.fault(line, at, "", "a key here is not plain text")
 			continue
 		}
-		key, place := text.Value, join(at, text.Value)
+		key, whole := text.Value, join(at, text.Value)
 		if first, twice := seen[key]; twice {
-			r.fault(line, place, "", "the key stands here a second time, first on line %d", first)
+			r.fault(line, whole, "", "the key stands here a second time, first on line %d", first)
 			continue
 		}
 		seen[key] = line
-		r.lines[place] = line
-		do(key, line, pair.Value, place)
+		r.places[whole] = place{r.file, line}
+		do(key, line, pair.Value, whole)
 	}
 	return true
 }
@@ -192,9 +211,9 @@ func (r *reader) list(n ast.Node, at string, each func(n ast.Node, at string)) {
 		return
 	}
 	for i, value := range sequence.Values {
-		place := at + "[" + strconv.Itoa(i) + "]"
-		r.lines[place] = nodeLine(value, r.lines[at])
-		each(value, place)
+		key := at + "[" + strconv.Itoa(i) + "]"
+		r.places[key] = place{r.file, nodeLine(value, r.placeOf(at).line)}
+		each(value, key)
 	}
 }
 
@@ -238,7 +257,7 @@ func (r *reader) wrongType(n ast.Node, at, want string) {
 	if want == "text" && hint == "" {
 		hint = "put the value in quotes if it is meant as text"
 	}
-	r.fault(nodeLine(n, lineOf(r.lines, at)), at, hint, "it is %s, not %s", is, want)
+	r.fault(nodeLine(n, r.placeOf(at).line), at, hint, "it is %s, not %s", is, want)
 }
 
 // describe names the type of a node for people, and says what helps where it

@@ -20,6 +20,7 @@ const (
 	EgressAllowAll  Point = "egress-allow-all"  // the egress door allows every host
 	EgressAddresses Point = "egress-addresses"  // the egress door dials any resolved address
 	EgressKeepCreds Point = "egress-keep-creds" // the agent's own credentials pass
+	EgressNoBudget  Point = "egress-no-budget"  // the egress door counts neither requests nor bytes
 	PatchAnyPath    Point = "patch-any-path"    // patches may name any path
 	OutputRaw       Point = "output-raw"        // the agent's output is passed on unchanged
 )

@@ -16,6 +16,8 @@ const (
 	maxPIDs        = 4 << 20 // PID_MAX_LIMIT of Linux
 	maxDiskBytes   = 1 << 50
 	maxTimeout     = 30 * 24 * time.Hour
+	maxRequests    = 1 << 40
+	maxEgressBytes = 1 << 50
 )
 
 // WithDefaults gives l with every limit that is zero replaced by its default.
@@ -25,6 +27,8 @@ func (l Limits) WithDefaults() Limits {
 	setDefault(&l.PIDs, DefaultPIDs)
 	setDefault(&l.DiskBytes, DefaultDiskBytes)
 	setDefault(&l.Timeout, DefaultTimeout)
+	setDefault(&l.Requests, DefaultRequests)
+	setDefault(&l.EgressBytes, DefaultEgressBytes)
 	return l
 }
 
@@ -40,6 +44,8 @@ func (l Limits) validate(f *Faults) {
 	validateRange(f, "limits.cpus", l.CPUs, 1, maxCPUs, "processors")
 	validateRange(f, "limits.pids", l.PIDs, minPIDs, maxPIDs, "tasks")
 	validateRange(f, "limits.disk", l.DiskBytes, minDiskBytes, maxDiskBytes, "bytes")
+	validateRange(f, "limits.requests", l.Requests, 1, maxRequests, "requests")
+	validateRange(f, "limits.egress_bytes", l.EgressBytes, 1, maxEgressBytes, "bytes")
 	if l.Timeout < time.Second || l.Timeout > maxTimeout {
 		f.addf("limits.timeout", "%s is not from 1s to %s", l.Timeout, maxTimeout)
 	}

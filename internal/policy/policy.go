@@ -120,7 +120,11 @@ type Limits struct {
 	PIDs        int           `json:"pids"` // tasks of the agent's user
 	DiskBytes   int64         `json:"disk_bytes"`
 	Timeout     time.Duration `json:"timeout"` // of the agent's work, in nanoseconds in JSON
-	BestEffort  bool          `json:"best_effort,omitempty"`
+	// Requests and EgressBytes bound what the egress door passes on in the whole
+	// job: requests, and the bytes of their heads and bodies.
+	Requests    int64 `json:"requests"`
+	EgressBytes int64 `json:"egress_bytes"`
+	BestEffort  bool  `json:"best_effort,omitempty"`
 }
 
 // Limits that hold where the bottle names none: room for a compiler and a
@@ -131,4 +135,8 @@ const (
 	DefaultPIDs        = 1024
 	DefaultDiskBytes   = 8 << 30
 	DefaultTimeout     = time.Hour
+	// DefaultRequests is ten times what a package manager and an agent make in
+	// an hour; DefaultEgressBytes is some thousand full contexts of a model.
+	DefaultRequests    = 100_000
+	DefaultEgressBytes = 4 << 30
 )

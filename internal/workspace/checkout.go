@@ -28,12 +28,14 @@ type Checkout struct {
 func (c *Checkout) Root() string { return c.root }
 
 // Open judges whether dir is the top of a checkout that can be carried into a
-// bottle. Errors are of stage preflight: dir isn't there, isn't the top of a
-// repository, is bare, has no commit, has submodules, or git isn't installed.
+// bottle. Errors are of stage usage (dir isn't there, isn't the top of a
+// repository, is bare, has no commit, has submodules) or preflight (git isn't
+// installed).
 func Open(ctx context.Context, dir string) (*Checkout, error) {
 	root, err := resolve(dir)
 	if err != nil {
-		return nil, term.Errorf(term.StagePreflight, "", "opening workspace %q: %w", dir, err)
+		return nil, term.Errorf(term.StageUsage, "", "opening workspace %q: %w", dir, err).
+			WithHint("name the top folder of a checkout")
 	}
 	if err := checkIsTop(root); err != nil {
 		return nil, err
@@ -81,7 +83,7 @@ func checkIsTop(root string) error {
 	if looksBare(root) {
 		return bareError(root)
 	}
-	failed := term.Errorf(term.StagePreflight, "", "opening workspace %q: not a git repository", root)
+	failed := term.Errorf(term.StageUsage, "", "opening workspace %q: not a git repository", root)
 	for dir := filepath.Dir(root); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if exists(filepath.Join(dir, ".git")) {
 			return failed.WithHint("it lies inside the repository %q: name that folder", dir)
@@ -91,7 +93,7 @@ func checkIsTop(root string) error {
 }
 
 func bareError(root string) error {
-	return term.Errorf(term.StagePreflight, "", "opening workspace %q: a bare repository has no files to work on", root).
+	return term.Errorf(term.StageUsage, "", "opening workspace %q: a bare repository has no files to work on", root).
 		WithHint("name a checkout of it: git worktree add FOLDER, or git clone")
 }
 
@@ -204,7 +206,7 @@ func (c *Checkout) abs(path string) string {
 
 // errorf makes an error about this checkout.
 func (c *Checkout) errorf(format string, args ...any) *term.Error {
-	return term.Errorf(term.StagePreflight, fmt.Sprintf("workspace %q", c.root), format, args...)
+	return term.Errorf(term.StageUsage, fmt.Sprintf("workspace %q", c.root), format, args...)
 }
 
 // objectsError is an error of a command that reads objects: those of a partial

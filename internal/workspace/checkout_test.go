@@ -64,7 +64,7 @@ func TestOpenSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 			if !strings.Contains(err.Error(), test.err) || !strings.Contains(hintsOf(err), test.hint) {
 				t.Errorf("got\n%swant %q and the hint %q", term.Explain(err), test.err, test.hint)
 			}
-			if stage := term.StageOf(err, ""); stage != term.StagePreflight {
+			if stage := term.StageOf(err, ""); stage != term.StageUsage {
 				t.Errorf("stage is %q", stage)
 			}
 		})

@@ -47,7 +47,7 @@ func main() {
 
 // work fetches the greeting and puts it into the README.
 func work() error {
-	greeting, err := get(http.MethodGet, listed, nil)
+	greeting, err := fetch(http.MethodGet, listed, nil, "")
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func attempts(secret string) []attempt {
 		{"HTTPS to an address", through(http.MethodGet, "https://192.0.2.1/"+query, nil)},
 		{"an address with a listed Host header", through(http.MethodGet, "http://192.0.2.1/"+query, http.Header{"Host": {"greetings.example"}})},
 		{"cloud metadata, in decimal", through(http.MethodGet, "http://2852039166/latest/meta-data/"+query, nil)},
-		{"POST to a listed host that is read-only", through(http.MethodPost, listed, nil)},
+		{"POST to a listed host that is read-only", post(listed, secret)},
 		{"a listed host on another port", through(http.MethodGet, "https://greetings.example:8443/"+query, nil)},
 		{"a listed host without TLS", through(http.MethodGet, "http://greetings.example/"+query, nil)},
 		{"TCP straight to an address", dial("tcp", "192.0.2.1:443")},
@@ -87,9 +87,9 @@ func attempts(secret string) []attempt {
 	}
 }
 
-func get(method, target string, header http.Header) (string, error) {
+func fetch(method, target string, header http.Header, body string) (string, error) {
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{}}
-	request, err := http.NewRequest(method, target, nil)
+	request, err := http.NewRequest(method, target, strings.NewReader(body))
 	if err != nil {
 		return "", err
 	}
@@ -100,16 +100,23 @@ func get(method, target string, header http.Header) (string, error) {
 		return "", err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
 	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", response.Status, body)
+		err = fmt.Errorf("%s: %s", response.Status, answer)
 	}
-	return string(body), err
+	return string(answer), err
 }
 
 func through(method, target string, header http.Header) func() error {
 	return func() error {
-		_, err := get(method, target, header)
+		_, err := fetch(method, target, header, "")
+		return err
+	}
+}
+
+func post(target, body string) func() error {
+	return func() error {
+		_, err := fetch(http.MethodPost, target, nil, body)
 		return err
 	}
 }

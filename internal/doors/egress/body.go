@@ -38,13 +38,18 @@ func (x *exchange) attachBody(out *http.Request) {
 		return
 	}
 	x.body = &requestBody{x: x, to: declaredTrailer(x.in, x.decision.Route)}
-	x.body.stream = x.c.door.options.Scanner.Stream(out, Upstream, guestBody{x.body})
+	x.body.stream = spending{x, x.c.door.options.Scanner.Stream(out, Upstream, guestBody{x.body})}
 	out.Body, out.Trailer = x.body, x.body.to
 }
 
 // Read passes the scanned body on.
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.stream.Read(p)
+	if err == io.EOF { // the trailer goes out next
+		if spent := b.x.spend(fieldsSize(b.to)); spent != nil {
+			return 0, spent
+		}
+	}
 	b.x.sent.Add(int64(n))
 	return n, err
 }

@@ -52,6 +52,7 @@ type Door struct {
 	options     Options
 	addresses   *addressBook
 	connections *connections
+	budget      budget
 	buffers     sync.Pool // of *[]byte of bodyBuffer bytes
 
 	mu    sync.RWMutex // held for writing by Swap alone

@@ -97,6 +97,9 @@ func (x *exchange) admit(ctx context.Context) (id uint64, out *http.Request, ref
 	if ref != nil {
 		return 0, nil, ref
 	}
+	if ref := x.c.door.budget.admit(x.rules.limits, x.headSize(out), out.ContentLength); ref != nil {
+		return 0, nil, ref
+	}
 	id, err := x.c.verdict(x.line, decision.Allow, x.decision.Rule)
 	if err != nil {
 		return 0, nil, refuse(http.StatusServiceUnavailable, RuleLog, "the decision could not be recorded").because(err)
@@ -199,6 +202,8 @@ func failure(ctx context.Context, err error) *refusal {
 		return refuse(http.StatusGatewayTimeout, RuleIdle, "the upstream kept silent for too long")
 	case errors.Is(cause, errSwapped):
 		return refuse(http.StatusForbidden, RuleSwapped, "a newer policy does not allow this request")
+	case errors.Is(cause, errBytesSpent):
+		return refuse(http.StatusTooManyRequests, RuleLimitBytes, "this bottle's bytes are used up (limits.egress_bytes)")
 	case errors.Is(cause, errBadBody):
 		return malformed(errBadBody)
 	case errors.Is(cause, errGuestGone), errors.Is(err, errGuestGone):

@@ -74,3 +74,21 @@ func to(address string) DialFunc {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
 }
+
+func TestMutationNoBudgetLetsABottleAskForEver(t *testing.T) {
+	up := serve(t, nil, hello)
+	attack := func() (last int) {
+		w := openWith(t, Options{Policy: limited(policy.Limits{Requests: 1}, up.route("api.example.com", plain))})
+		for range 2 {
+			last, _ = w.get("http://api.example.com/")
+		}
+		return last
+	}
+	if got := attack(); got != 429 {
+		t.Errorf("with the defence it got %d", got)
+	}
+	switchOff(t, mutation.EgressNoBudget)
+	if got := attack(); got != 200 {
+		t.Errorf("without the defence it got %d", got)
+	}
+}

@@ -42,6 +42,11 @@ const (
 	RuleScanner = "scanner"
 	// RuleLog: the decision could not be recorded, so nothing may pass.
 	RuleLog = "log-unavailable"
+	// RuleLimitRequests: limits.requests of the bottle are used up.
+	RuleLimitRequests = "limits.requests"
+	// RuleLimitBytes: what is left of limits.egress_bytes is too little for the
+	// request; in an end line, its body was cut off.
+	RuleLimitBytes = "limits.egress_bytes"
 	// RuleSwapped: a newer policy no longer allows what was under way.
 	RuleSwapped = "policy-swapped"
 

@@ -2,6 +2,7 @@ package egress
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"sync"
 
@@ -19,6 +20,7 @@ type matcher interface {
 type ruleset struct {
 	epoch   uint64
 	matcher matcher
+	limits  policy.Limits // complete
 	// upstreams are those of the policy's routes; found has them by the
 	// matcher's own copies of the routes.
 	upstreams []*upstream
@@ -30,7 +32,10 @@ func newRuleset(p policy.Policy, o *Options) (*ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &ruleset{epoch: p.Epoch, matcher: m}
+	r := &ruleset{epoch: p.Epoch, matcher: m, limits: p.Limits.WithDefaults()}
+	if mutation.On(mutation.EgressNoBudget) {
+		r.limits.Requests, r.limits.EgressBytes = math.MaxInt64, math.MaxInt64
+	}
 	routes := p.Egress.Routes
 	if mutation.On(mutation.EgressAllowAll) {
 		anywhere := policy.Route{Host: "*"}

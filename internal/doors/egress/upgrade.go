@@ -30,7 +30,7 @@ func (x *exchange) upgrade(ctx context.Context, out *http.Request, response *htt
 	}
 	scanner := x.c.door.options.Scanner
 	ended := make(chan error, 2)
-	go func() { ended <- x.pump(upstream, scanner.Stream(out, Upstream, x.c.in), &x.sent) }()
+	go func() { ended <- x.pump(upstream, spending{x, scanner.Stream(out, Upstream, x.c.in)}, &x.sent) }()
 	go func() { ended <- x.pump(x.c.conn, scanner.Stream(out, Downstream, upstream), &x.received) }()
 	err := <-ended
 	upstream.Close()

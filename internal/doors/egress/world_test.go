@@ -227,7 +227,10 @@ type world struct {
 }
 
 func bottle(epoch uint64, routes ...policy.Route) policy.Policy {
-	return policy.Policy{Epoch: epoch, Bottle: "test", Isolation: policy.IsolationGVisor, Egress: policy.Egress{Routes: routes}}
+	return policy.Policy{
+		Epoch: epoch, Bottle: "test", Isolation: policy.IsolationGVisor, Egress: policy.Egress{Routes: routes},
+		Limits: policy.Limits{Requests: 1 << 40, EgressBytes: 1 << 50}, // out of the way of what is tested
+	}
 }
 
 // open serves a door with the given routes.

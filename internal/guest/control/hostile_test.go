@@ -240,6 +240,31 @@ func TestGuestThatTakesNothingHoldsNobodyUp(t *testing.T) {
 	})
 }
 
+func TestGuestThatFloodsAndTakesNothingHoldsNoCancelledExecUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		c := serve(ours)
+		reason := errors.New("enough")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, reason)
+		defer cancel()
+		go func() {
+			wire.NewReader(theirs).Read() // the command, and nothing after it
+			tiny := wire.Frame{Type: wire.Data, Channel: guest.ChannelsPerCommand + guest.Stdout, Payload: []byte("x")}
+			for wire.NewSession(theirs, 0).Send(tiny) == nil {
+			}
+		}()
+		start := time.Now()
+		if _, err := c.Exec(ctx, silent); err == nil {
+			t.Error("a command ended well in a guest that never said so")
+		}
+		if took := time.Since(start); took > time.Second+silent.Grace+killGrace+writerGrace {
+			t.Errorf("it took %v", took)
+		}
+		c.Close()
+		theirs.Close()
+	})
+}
+
 func TestQuestionIsNotAskedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, h := newHostile(t)

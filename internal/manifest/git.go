@@ -1,0 +1,226 @@
+package manifest
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/bot-bottle/action/internal/secret"
+)
+
+// Git is a bottle's `git-gate`.
+type Git struct {
+	User  GitUser
+	Repos []GitRepo // in the order of the file
+}
+
+// GitUser is who the agent's commits are by. An empty field is not set.
+type GitUser struct{ Name, Email string }
+
+// GitRepo is one remote that the guest may reach through the git-gate.
+type GitRepo struct {
+	Name    string // of the mirror that the guest sees
+	URL     string // ssh://user@host[:port]/path, or user@host:path
+	Key     GitKey
+	HostKey string // pins the server: "TYPE BASE64"
+}
+
+// GitKey says with which key the remote is reached.
+type GitKey struct {
+	Provider string     // "static", or the forge that makes a key for each run: "gitea", "github"
+	Path     string     // of a static key, on the host; absolute
+	Token    secret.Ref // with which the forge makes the key
+}
+
+// Providers of keys.
+const (
+	keyStatic = "static"
+	keyGitea  = "gitea"
+	keyGitHub = "github"
+)
+
+func (r *reader) gitGate(n ast.Node, at string) Git {
+	var g Git
+	r.mapping(n, at, schema{
+		fields: map[string]func(ast.Node, string){
+			"user":  func(n ast.Node, at string) { g.User = r.gitUser(n, at) },
+			"repos": func(n ast.Node, at string) { g.Repos = r.gitRepos(n, at) },
+		},
+		moved: map[string]string{"remotes": "write `repos`"},
+	})
+	return g
+}
+
+// agentGit takes of `git-gate` what an agent may set.
+func (r *reader) agentGit(n ast.Node, at string) GitUser {
+	var u GitUser
+	r.mapping(n, at, schema{
+		fields: map[string]func(ast.Node, string){
+			"user": func(n ast.Node, at string) { u = r.gitUser(n, at) },
+		},
+		moved: map[string]string{"repos": "move it to a bottle: an agent may come from a repository and grants nothing"},
+	})
+	return u
+}
+
+func (r *reader) gitUser(n ast.Node, at string) GitUser {
+	var u GitUser
+	r.mapping(n, at, schema{fields: map[string]func(ast.Node, string){
+		"name":  func(n ast.Node, at string) { u.Name = r.identity(n, at) },
+		"email": func(n ast.Node, at string) { u.Email = r.identity(n, at) },
+	}})
+	return u
+}
+
+// maxIdentity bounds a name or address of git's, of which commits are full.
+const maxIdentity = 200
+
+// identity takes what git takes without changing it: a line break would begin
+// another key of a config file, and angle brackets end a name (git-commit(1)).
+func (r *reader) identity(n ast.Node, at string) string {
+	text, ok := r.text(n, at)
+	if ok && (len(text) > maxIdentity || hasControl(text) || strings.ContainsAny(text, "<>") || strings.TrimSpace(text) != text) {
+		r.at(at, "write one line without < and >", fmt.Errorf("%.80q is no name or address that git can keep", text))
+	}
+	return text
+}
+
+func (r *reader) gitRepos(n ast.Node, at string) []GitRepo {
+	var repos []GitRepo
+	r.eachPair(n, at, func(name string, _ int, value ast.Node, key string) {
+		if err := checkRepoName(name); err != nil {
+			r.at(key, "", err)
+		}
+		repo := GitRepo{Name: name}
+		r.mapping(value, key, schema{
+			fields: map[string]func(ast.Node, string){
+				"url":      func(n ast.Node, at string) { repo.URL = r.sshURL(n, at) },
+				"key":      func(n ast.Node, at string) { repo.Key = r.gitKey(n, at) },
+				"host_key": func(n ast.Node, at string) { repo.HostKey = r.hostKey(n, at) },
+			},
+			moved: map[string]string{
+				"identity":   "write `key: {provider: static, path: /the/key}`",
+				"ExtraHosts": "make the name known to the host itself",
+			},
+			required: []string{"url", "key", "host_key"},
+		})
+		repos = append(repos, repo)
+	})
+	return repos
+}
+
+func checkRepoName(name string) error {
+	foreign := func(c rune) bool {
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("._-", c))
+	}
+	if name == "" || len(name) > maxName || strings.ContainsAny(name[:1], ".-") || strings.ContainsFunc(name, foreign) || strings.HasSuffix(name, ".git") {
+		return fmt.Errorf("%.80q is not a repository's name of letters, digits, dots, underscores and hyphens", name)
+	}
+	return nil
+}
+
+func (r *reader) sshURL(n ast.Node, at string) string {
+	text, ok := r.text(n, at)
+	if !ok {
+		return ""
+	}
+	if err := checkSSH(text); err != nil {
+		r.at(at, "write ssh://git@host/owner/name.git or git@host:owner/name.git", err)
+	}
+	return text
+}
+
+// checkSSH takes the two forms of git-clone(1), "GIT URLS", without what ssh
+// would take for an option.
+func checkSSH(text string) error {
+	user, host, path := "", "", ""
+	if strings.Contains(text, "://") {
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "ssh" || u.RawQuery != "" || u.Fragment != "" {
+			return fmt.Errorf("%.200q is not an SSH URL", text)
+		}
+		if _, set := u.User.Password(); set {
+			return errors.New("the URL holds a password")
+		}
+		user, host, path = u.User.Username(), u.Hostname(), u.Path
+	} else {
+		address, rest, _ := strings.Cut(text, ":")
+		user, host, _ = strings.Cut(address, "@")
+		path = rest
+	}
+	for _, part := range []string{user, host, strings.Trim(path, "/")} {
+		if part == "" || part[0] == '-' || len(part) > maxPattern || hasControl(part) || strings.ContainsAny(part, " '\"\\$`") {
+			return fmt.Errorf("%.200q is not an SSH URL with user, host and path", text)
+		}
+	}
+	return nil
+}
+
+func (r *reader) gitKey(n ast.Node, at string) GitKey {
+	var k GitKey
+	r.mapping(n, at, schema{
+		fields: map[string]func(ast.Node, string){
+			"provider":    func(n ast.Node, at string) { k.Provider, _ = r.text(n, at) },
+			"path":        func(n ast.Node, at string) { k.Path = r.absolute(n, at) },
+			"forge_token": func(n ast.Node, at string) { k.Token = r.tokenRef(n, at) },
+		},
+		moved:    map[string]string{"forge_token_env": "write `forge_token: env:NAME`"},
+		required: []string{"provider"},
+	})
+	if !r.places[at].isZero() {
+		r.checkKey(k, at)
+	}
+	return k
+}
+
+func (p place) isZero() bool { return p == place{} }
+
+func (r *reader) checkKey(k GitKey, at string) {
+	static := k.Provider == keyStatic
+	switch {
+	case k.Provider == "": // told already
+	case !static && k.Provider != keyGitea && k.Provider != keyGitHub:
+		r.at(at+".provider", "write static, gitea or github", fmt.Errorf("there is no provider of keys %.80q", k.Provider))
+	case static && (!r.has(at+".path") || r.has(at+".forge_token")):
+		r.at(at, "write `key: {provider: static, path: /the/key}`", errors.New("a static key has a path and nothing else"))
+	case !static && (r.has(at+".path") || !r.has(at+".forge_token")):
+		r.at(at, "write `key: {provider: "+k.Provider+", forge_token: env:NAME}`", errors.New("a key of the forge has a forge_token and nothing else"))
+	}
+}
+
+func (r *reader) has(key string) bool {
+	_, ok := r.places[key]
+	return ok
+}
+
+// hostKey reads "TYPE BASE64", as a line of known_hosts has it behind the names.
+func (r *reader) hostKey(n ast.Node, at string) string {
+	text, ok := r.text(n, at)
+	if !ok {
+		return ""
+	}
+	if err := checkHostKey(text); err != nil {
+		r.at(at, "print it with `bot-bottle hostkey HOST` and compare it with what the server's owner publishes", err)
+	}
+	return text
+}
+
+// checkHostKey compares the type with the one that the key itself begins with
+// (RFC 4253, section 6.6).
+func checkHostKey(text string) error {
+	kind, encoded, _ := strings.Cut(text, " ")
+	blob, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil || len(blob) < 4 || len(text) > maxFrontMatter {
+		return fmt.Errorf("%.80q is not an SSH host key: a type and base64", text)
+	}
+	length := binary.BigEndian.Uint32(blob)
+	if int64(length) > int64(len(blob)-4) || string(blob[4:4+length]) != kind {
+		return fmt.Errorf("%.80q is not an SSH host key: the key isn't of its type", text)
+	}
+	return nil
+}
