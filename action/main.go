@@ -3,7 +3,6 @@ package action
 import (
 	"context"
 	"errors"
-	"io"
 
 	"github.com/bot-bottle/action/internal/forge"
 	"github.com/bot-bottle/action/internal/manifest"
@@ -16,13 +15,13 @@ import (
 // World is what the action needs of the process that it runs in.
 type World struct {
 	Getenv func(string) string
-	Stdout io.Writer // of the step
+	Stdout runner.Output // of the step
 	// Forge connects to the job's forge; nothing is asked by that.
 	Forge func(Environment, Inputs) (forge.Forge, error)
 	// Preflight looks at this host for a backend ("": any).
 	Preflight func(ctx context.Context, backend string) ([]preflight.Finding, error)
 	// Run does the whole job. The agent's output, made harmless, goes to out.
-	Run func(ctx context.Context, req runner.Request, out io.Writer, progress runner.Progress) runner.Result
+	Run func(ctx context.Context, req runner.Request, out runner.Output, progress runner.Progress) runner.Result
 	// Head gives the commit that is checked out in dir.
 	Head func(ctx context.Context, dir string) (string, error)
 }

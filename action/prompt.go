@@ -134,7 +134,7 @@ func said(thread Thread, room int) string {
 func leftOut(n int) string { return fmt.Sprintf("# %d older comments are left out.\n\n", n) }
 
 func section(heading, body string) string {
-	return "# " + heading + "\n\n" + clip(strings.TrimSpace(body), maxTextBytes) + "\n\n"
+	return "# " + title(heading) + "\n\n" + clip(strings.TrimSpace(body), maxTextBytes) + "\n\n"
 }
 
 // title gives s as one line.

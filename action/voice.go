@@ -19,7 +19,7 @@ type voice struct {
 	action *githubactions.Action
 }
 
-func newVoice(w io.Writer, getenv func(string) string) *voice {
+func newVoice(w runner.Output, getenv func(string) string) *voice {
 	out := &freshLine{w: w, fresh: true}
 	return &voice{out, githubactions.New(githubactions.WithWriter(commands{out}), githubactions.WithGetenv(getenv))}
 }
@@ -70,7 +70,7 @@ func (v *voice) End(stage string, took time.Duration, ok bool) {
 // for concurrent use, and never an error: a step that nobody reads goes on.
 type freshLine struct {
 	mu    sync.Mutex
-	w     io.Writer
+	w     runner.Output
 	fresh bool
 }
 
@@ -88,6 +88,9 @@ func (f *freshLine) write(p []byte) {
 		f.fresh = p[len(p)-1] == '\n'
 	}
 }
+
+// Hurry says that the work is over.
+func (f *freshLine) Hurry() { f.w.Hurry() }
 
 // commands writes to the same place, each piece at the start of a line, where
 // alone a runner takes it for a command.

@@ -256,6 +256,10 @@ func prepareAgent(ctx context.Context, req Request, a assembled, plan *Plan) err
 		return err
 	}
 	plan.take(prepared)
+	if err := plan.Policy.Validate(); err != nil {
+		return term.Errorf(term.StageManifest, plan.Bottle, "adding the routes of %s: %w", a.template, err).
+			WithHint("look at agent_provider and at the routes for the same host")
+	}
 	return nil
 }
 

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/bot-bottle/action/action"
@@ -87,7 +87,7 @@ func actionMain(ctx context.Context, c console, h action.Handover, w *world) (ru
 		return 0, err
 	}
 	defer end()
-	return action.Main(ctx, h, w.action(c)), nil
+	return action.Main(ctx, h, w.action(c.stdout)), nil
 }
 
 // starterGone tells whether the shim is dead. It has sent its line, so whatever
@@ -105,18 +105,15 @@ func actionPost(ctx context.Context, c console, h action.Handover, w *world) (ru
 	}
 	defer end()
 	return action.Post(ctx, h, action.PostWorld{
-		World: w.action(c), Ledger: w.deps.Ledger,
+		World: w.action(c.stdout), Ledger: w.deps.Ledger,
 		Reap: func(ctx context.Context) (journal.Report, error) { return runner.Reap(ctx, w.deps) },
 	}), nil
 }
 
-func (w *world) action(c console) action.World {
+func (w *world) action(stdout runner.Output) action.World {
 	return action.World{
-		Getenv: os.Getenv, Stdout: c.stdout,
-		Forge: connectForge, Preflight: w.preflightFindings, Head: headOf,
-		Run: func(ctx context.Context, req runner.Request, out io.Writer, progress runner.Progress) runner.Result {
-			return w.runRequest(ctx, req, shown{out, c}, progress)
-		},
+		Getenv: os.Getenv, Stdout: stdout,
+		Forge: connectForge, Preflight: w.preflightFindings, Run: w.runRequest, Head: headOf,
 	}
 }
 
@@ -146,30 +143,27 @@ func (w *world) preflightFindings(ctx context.Context, backend string) ([]prefli
 	return runner.Preflight(ctx, backend, w.deps)
 }
 
-// shown is output on its way to the console.
-type shown struct {
-	io.Writer
-	console console
-}
-
-// Hurry lets nobody hold us up by not reading.
-func (s shown) Hurry() { s.console.hurry() }
-
 // runRequest resolves the request with what is the host's own, and runs it.
 func (w *world) runRequest(ctx context.Context, req runner.Request, out runner.Output, progress runner.Progress) runner.Result {
-	var err error
-	if req.BottleDirs, err = bottleFolders("", os.Getenv); err != nil {
-		return action.Refusal(err)
-	}
-	req.AgentDirs = agentFolders("", os.Getenv)
-	req.Lookup = os.LookupEnv
-	if req.Backend == "" {
-		req.Backend = w.settings.Backend
-	}
-	plan, err := runner.MakePlan(ctx, req)
+	plan, err := w.planRequest(ctx, req)
 	if err != nil {
 		return action.Refusal(orCause(ctx, err))
 	}
+	for _, warning := range plan.Warnings {
+		fmt.Fprintf(out, "warning: %s\n", neutralize.Text(warning))
+	}
 	w.deps.Stdout, w.deps.Stderr, w.deps.Progress = out, out, progress
 	return runner.Run(ctx, plan, w.deps)
+}
+
+func (w *world) planRequest(ctx context.Context, req runner.Request) (plan runner.Plan, err error) {
+	if req.BottleDirs, err = bottleFolders("", os.Getenv); err != nil {
+		return plan, err
+	}
+	req.AgentDirs, req.Lookup = agentFolders("", os.Getenv), os.LookupEnv
+	req.Backend = cmp.Or(req.Backend, w.settings.Backend)
+	if err := runner.CheckBackend(req.Backend, w.deps.Backends); err != nil {
+		return plan, err
+	}
+	return runner.MakePlan(ctx, req)
 }

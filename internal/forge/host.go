@@ -13,6 +13,7 @@ import (
 
 	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
+	"golang.org/x/sys/unix"
 )
 
 // HostFile is the host's own list of forges and credentials. It is the host's
@@ -38,8 +39,14 @@ type hostConfig struct {
 // forge at server. It is empty, without an error, where there is no file or no
 // entry. The URLs are compared by scheme, host, port and path: a credential is
 // never sent anywhere else.
+// The file has to be root's, with nobody else able to write it: whoever can send
+// the question elsewhere gets the credential.
 func HostCredential(path, server string, lookup func(string) (string, bool)) (secret.Value, error) {
-	config, err := readHostFile(path)
+	return hostCredential(path, server, lookup, 0)
+}
+
+func hostCredential(path, server string, lookup func(string) (string, bool), owner int) (secret.Value, error) {
+	config, err := readHostFile(path, owner)
 	if err != nil {
 		return secret.Value{}, term.Errorf(term.StageUsage, path, "reading the host's forges: %w", err).
 			WithHint(`write {"forges": [{"url": "https://gitea.example", "token": "credential:gitea"}]}`)
@@ -52,7 +59,7 @@ func HostCredential(path, server string, lookup func(string) (string, bool)) (se
 	return secret.Value{}, nil
 }
 
-func readHostFile(path string) (hostConfig, error) {
+func readHostFile(path string, owner int) (hostConfig, error) {
 	var config hostConfig
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -62,6 +69,9 @@ func readHostFile(path string) (hostConfig, error) {
 		return config, err
 	}
 	defer f.Close()
+	if err := checkOwner(f, owner); err != nil {
+		return config, err
+	}
 	b, err := io.ReadAll(io.LimitReader(f, maxHostFile+1))
 	if err != nil {
 		return config, err
@@ -70,6 +80,21 @@ func readHostFile(path string) (hostConfig, error) {
 		return config, fmt.Errorf("it has more than %d bytes", maxHostFile)
 	}
 	return parseHostFile(b)
+}
+
+func checkOwner(f *os.File, owner int) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	var s unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() || int(s.Uid) != owner || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("others than root can change it (%v, of user %d)", info.Mode(), s.Uid)
+	}
+	return nil
 }
 
 // parseHostFile is strict: a misspelt key would be a credential that is not used.

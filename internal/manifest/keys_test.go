@@ -13,8 +13,8 @@ import (
 )
 
 func TestAWholeProvider(t *testing.T) {
-	b := bottle(t, "agent_provider:\n  template: claude\n  auth_token: credential:claude\n  allow: [mcp_servers, web_search, \"beta:context-1m-2025-08-07\"]")
-	want := &manifest.Provider{Template: manifest.Claude, Token: "credential:claude", Allow: []string{"mcp_servers", "web_search", "beta:context-1m-2025-08-07"}}
+	b := bottle(t, "agent_provider:\n  template: claude\n  auth_token: credential:claude\n  allow: [mcp_servers, web_search, \"beta:context-1m-2025-08-07\", \"field:cachedContent\"]")
+	want := &manifest.Provider{Template: manifest.Claude, Token: "credential:claude", Allow: []string{"mcp_servers", "web_search", "beta:context-1m-2025-08-07", "field:cachedContent"}}
 	if !reflect.DeepEqual(b.Provider, want) {
 		t.Errorf("the provider is %+v", b.Provider)
 	}

@@ -78,15 +78,22 @@ func (r *reader) template(n ast.Node, at string) string {
 // letters.
 const maxAllowed = 80
 
+// allowedKinds are the kinds of names that the model's API has, each before a
+// colon: see docs/agents.
+var allowedKinds = []string{"beta", "block", "field", "header", "tool"}
+
 // allowed reads one word, such as web_search or beta:NAME.
 func (r *reader) allowed(n ast.Node, at string) string {
 	text, ok := r.text(n, at)
 	if !ok {
 		return ""
 	}
-	word, isBeta := strings.CutPrefix(text, "beta:")
+	kind, word, named := strings.Cut(text, ":")
+	if named = named && slices.Contains(allowedKinds, kind); !named {
+		word = text
+	}
 	foreign := func(c rune) bool {
-		return !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || isBeta && (c == '-' || c == '.'))
+		return !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || named && ('A' <= c && c <= 'Z' || c == '-' || c == '.'))
 	}
 	if word == "" || len(word) > maxAllowed || strings.ContainsFunc(word, foreign) {
 		r.at(at, "write a word such as web_search or mcp_servers, or beta:NAME", fmt.Errorf("%.80q is nothing that can be allowed", text))

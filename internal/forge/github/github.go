@@ -131,11 +131,12 @@ func (f *Forge) Comments(ctx context.Context, number int64) ([]forge.Comment, er
 			all = append(all, forge.Comment{ID: c.GetID(), Author: user(c.GetUser()), Body: c.GetBody(), Created: c.GetCreatedAt().Time})
 		}
 		if r.NextPage == 0 {
-			break
+			return forge.Newest(all), nil
 		}
 		opts.Page = r.NextPage
 	}
-	return forge.Newest(all), nil
+	return nil, term.Errorf(term.StagePreflight, "", "asking GitHub for the comments of %d in %q: they have more than %d pages", number, f.subject(), maxPages).
+		WithHint("say in the input `prompt` what to do")
 }
 
 // maxPages bounds a thread: ten thousand comments are no conversation.

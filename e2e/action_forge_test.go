@@ -1,0 +1,147 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bot-bottle/action/internal/forge/forgetest"
+	"github.com/goccy/go-yaml"
+)
+
+// asked puts the recorded comment of testdata before a forge on which ada has
+// this permission.
+func (h *runnerHost) asked(event, permission string) *forgetest.Server {
+	h.t.Helper()
+	payload, err := os.ReadFile(filepath.Join(h.repository, "action/testdata", event+".json"))
+	h.must(err)
+	h.event("issue_comment", string(payload))
+	access := fmt.Sprintf(`{"permission": %q, "user": {"id": 11, "login": "ada"}}`, permission)
+	forge := forgetest.New(h.t, nil)
+	forge.Answers = map[string]forgetest.Answer{}
+	for _, api := range []string{"", "/api/v1"} {
+		forge.Answers["GET "+api+"/repos/acme/widgets/collaborators/ada/permission"] = forgetest.Answer{Body: access}
+		forge.Answers["GET "+api+"/repos/acme/widgets/issues/3/comments"] = forgetest.Answer{Body: "[]"}
+	}
+	h.vars["GITHUB_API_URL"], h.vars["GITHUB_SERVER_URL"], h.vars["GITHUB_TRIGGERING_ACTOR"] = forge.URL, forge.URL, "ada"
+	return forge
+}
+
+// readmesInputs is the `with` of the README's workflow.
+func (h *runnerHost) readmesInputs() map[string]string {
+	h.t.Helper()
+	b, err := os.ReadFile(filepath.Join(h.repository, "README.md"))
+	h.must(err)
+	_, text, _ := strings.Cut(string(b), "```yaml\non:")
+	text, _, _ = strings.Cut(text, "```")
+	var w struct {
+		Jobs map[string]struct {
+			Steps []struct{ With map[string]string }
+		}
+	}
+	h.must(yaml.Unmarshal([]byte("on:"+text), &w))
+	inputs := w.Jobs["agent"].Steps[0].With
+	if inputs["bottle"] != "claude-dev" {
+		h.t.Fatalf("the README's workflow has %v", w)
+	}
+	return inputs
+}
+
+// hostBottle is a bottle of the host's.
+func (h *runnerHost) hostBottle(name, front string) {
+	h.t.Helper()
+	h.write("etc/bot-bottle/bottles/"+name+".md", "---\n"+front+"\n---\n")
+}
+
+func TestReadmesWorkflowRunsForAWriterAlone(t *testing.T) {
+	h := newRunnerHost(t, true)
+	h.hostBottle("claude-dev", "for: {repositories: [acme/widgets], events: [issue_comment]}")
+	inputs := h.readmesInputs()
+	inputs["command"] = "echo worked" // what the bottle's agent would do is e2e of the agents
+	inputs["token"] = "job-token"
+	forge := h.asked("github/issue_comment", "write")
+	s := h.step("one", inputs)
+	if r := s.do("main"); r.code != 0 || !strings.Contains(r.stdout, "worked") {
+		t.Error(r)
+	}
+	for _, q := range forge.Asked() {
+		if q.Header.Get("Authorization") != "Bearer job-token" {
+			t.Errorf("%s was asked as %q", q.URL, q.Header.Get("Authorization"))
+		}
+	}
+	h.asked("github/issue_comment", "read")
+	s = h.step("two", inputs)
+	if r := s.do("main"); r.code != 2 || !strings.Contains(r.stdout, "may not write to the repository") || s.outputs()["run-id"] != "" {
+		t.Error(r)
+	}
+	if r := s.do("post"); r.code != 0 {
+		t.Error(r)
+	}
+	if n := len(h.ids()); n != 1 {
+		t.Errorf("%d runs", n)
+	}
+	h.nothingLeft()
+}
+
+func TestABottleServesOnlyItsRepositoriesAndEvents(t *testing.T) {
+	h := newRunnerHost(t, true)
+	h.hostBottle("other", "for: {repositories: [acme/gadgets]}")
+	h.hostBottle("nobody", "limits: {memory: 1GiB}")
+	h.hostBottle("comments", "for: {repositories: [acme/widgets], events: [issue_comment]}")
+	for _, name := range []string{"other", "nobody", "comments"} { // the event is a schedule
+		s := h.step("one", map[string]string{"bottle": name, "command": "true"})
+		if r := s.do("main"); r.code != 2 || !strings.Contains(r.stdout, fmt.Sprintf("checking bottle %q", name)) {
+			t.Error(r)
+		}
+	}
+	h.nothingLeft()
+}
+
+func TestGiteaIsAskedWithTheHostsCredential(t *testing.T) {
+	if os.Getuid() != 0 {
+		h := newRunnerHost(t, true) // the host's file can't be root's here: what is left is the refusal
+		h.vars["GITEA_ACTIONS"] = "true"
+		h.asked("gitea/issue_comment", "write")
+		if r := h.step("one", map[string]string{"command": "true"}).do("main"); r.code != 3 {
+			t.Error(r)
+		}
+		return
+	}
+	h := newRunnerHost(t, false)
+	h.vars["GITEA_ACTIONS"] = "true"
+	delete(h.vars, "GITHUB_API_URL")
+	forge := h.asked("gitea/issue_comment", "write")
+	delete(h.vars, "GITHUB_TRIGGERING_ACTOR") // Gitea has none
+	inputs := map[string]string{"command": "echo worked", "token": "job-token"}
+	r := h.step("one", inputs).do("main")
+	if r.code != 3 || !strings.Contains(r.stdout, "the host has no credential") || !strings.Contains(r.stdout, "hint: name one in /etc/bot-bottle/forges.json") {
+		t.Error(r)
+	}
+	token := h.write("token", "host-token\n")
+	h.write("etc/bot-bottle/forges.json", fmt.Sprintf(`{"forges": [{"url": %q, "token": "file:%s"}]}`, forge.URL, token))
+	s := h.step("two", inputs)
+	if r := s.do("main"); r.code != 0 || !strings.Contains(r.stdout, "worked") || strings.Contains(r.String(), "host-token") {
+		t.Error(r)
+	}
+	if asked := forge.Asked(); len(asked) == 0 || asked[0].Header.Get("Authorization") != "token host-token" {
+		t.Errorf("asked %d times", len(asked))
+	}
+	h.nothingLeft()
+}
+
+func TestPreflightOnlyLooksAtTheHost(t *testing.T) {
+	h := newRunnerHost(t, true)
+	s := h.step("one", map[string]string{"preflight-only": "true"})
+	if r := s.do("main"); r.code != 0 || !strings.Contains(r.stdout, "ok ") || s.outputs()["verdict"] != "passed" {
+		t.Error(r)
+	}
+	s = h.step("two", map[string]string{"preflight-only": "true", "backend": "nowhere"})
+	if r := s.do("main"); r.code != 2 {
+		t.Error(r)
+	}
+	if n := len(h.ids()); n != 0 {
+		t.Errorf("%d runs", n)
+	}
+}
