@@ -124,7 +124,7 @@ func (f HostForge) check() error {
 		return err
 	}
 	if strings.HasPrefix(string(f.Token), "env:") {
-		return errors.New("a token from the environment: under a runner that is the job's; use file: or credential:")
+		return errors.New("a token from the environment would be the job's under a runner: use file: or credential: instead")
 	}
 	return nil
 }
