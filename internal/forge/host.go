@@ -124,7 +124,7 @@ func (f HostForge) check() error {
 		return err
 	}
 	if strings.HasPrefix(string(f.Token), "env:") {
-		return errors.New("a token from the environment, which under a runner is the job's: use a reference of the form file: or credential:NAME")
+		return errors.New("a token from the environment would be the job's under a runner: use file: or credential: instead")
 	}
 	return nil
 }

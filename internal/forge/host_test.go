@@ -52,7 +52,7 @@ func TestWhatIsWrongInTheHostsForges(t *testing.T) {
 		`{"forges": [{"url": "x"}]}`: "is not that of a server",
 		`{"forges": [{"url": "https://u:p@x", "token": "file:/x"}]}`: "is not that of a server",
 		`{"forges": [{"url": "https://x", "token": "ghp_secret"}]}`:  "none of env:NAME",
-		`{"forges": [{"url": "https://x", "token": "env:TOKEN"}]}`:   "under a runner that is the job's",
+		`{"forges": [{"url": "https://x", "token": "env:TOKEN"}]}`:   "would be the job's under a runner",
 		strings.Repeat(" ", maxHostFile+1):                           "more than",
 	} {
 		_, err := hostCredential(hostFile(t, content, 0o644), "https://x", nothing, os.Getuid())
