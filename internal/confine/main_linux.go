@@ -47,10 +47,6 @@ func tell(s status) {
 
 // outer makes the namespaces and waits for what runs in them.
 func outer() (int, error) {
-	body, err := io.ReadAll(os.NewFile(specFD, "spec"))
-	if err != nil {
-		return 0, fmt.Errorf("reading the helper's description: %w", err)
-	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return 0, err
@@ -71,6 +67,10 @@ func outer() (int, error) {
 		return 0, err
 	}
 	tell(status{Record: &record})
+	body, err := io.ReadAll(os.NewFile(specFD, "spec")) // comes once the record is made
+	if err != nil {
+		return 0, fmt.Errorf("reading the helper's description: %w", err)
+	}
 	if _, err := w.Write(body); err != nil {
 		return 0, fmt.Errorf("handing on the description: %w", err)
 	}

@@ -85,11 +85,17 @@ func Start(ctx context.Context, spec Spec, opts Options) (*Process, error) {
 		statusR.Close()
 		return nil, fmt.Errorf("starting %q: %w", opts.Executable, err)
 	}
-	go func() {
-		io.Copy(specW, bytes.NewReader(body)) // an early end shows as a missing status
-		specW.Close()
-	}()
-	return p, p.follow(ctx, statusR, waited, opts.Recorded)
+	go func() { <-p.done; specW.Close() }()
+	return p, p.follow(ctx, statusR, waited, func(r Record) error {
+		defer specW.Close()
+		if opts.Recorded != nil {
+			if err := opts.Recorded(r); err != nil {
+				return err
+			}
+		}
+		_, err := specW.Write(body) // without it nothing is run
+		return err
+	})
 }
 
 // startOnOwnThread starts cmd from a thread that lives as long as cmd does: the
@@ -152,12 +158,10 @@ func (p *Process) run(lines <-chan status, first chan<- error, recorded func(Rec
 		switch {
 		case s.Record != nil:
 			p.record = *s.Record
-			if recorded != nil {
-				if err := recorded(p.record); err != nil {
-					p.Kill()
-					reason = err
-					continue
-				}
+			if err := recorded(p.record); err != nil {
+				p.Kill()
+				reason = err
+				continue
 			}
 			first <- nil
 		case s.Memory != 0:
