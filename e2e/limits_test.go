@@ -124,9 +124,10 @@ func TestPIDLimitHolds(t *testing.T) {
 
 func TestPIDLimitHoldsForRootAsManyUsers(t *testing.T) {
 	w := newWorld(t, os.Getuid() != 0)
-	const many = `for user in 0 2001 2002 2003 2004; do
-		(i=0; while [ $i -lt 40 ]; do setpriv --reuid $user --clear-groups sleep 20 || sleep 20 & i=$((i + 1)); done) 2>/dev/null
-	done; sleep 1; ` + count
+	// In one subshell, which ends where it can't fork any more.
+	const many = `(for user in 2001 2002 2003 2004; do
+		i=0; while [ $i -lt 40 ]; do { setpriv --reuid $user --clear-groups sleep 20 || exec sleep 20; } & i=$((i + 1)); done
+	done) 2>/dev/null; ` + count
 	r := w.limited("pids: 64, timeout: 20s", "root", many)
 	if n, err := strconv.Atoi(strings.TrimSpace(r.stdout)); err != nil || n < 32 || n > 64+1 {
 		t.Errorf("%d processes: %s", n, r)
