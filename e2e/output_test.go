@@ -96,3 +96,20 @@ END
 	}
 	w.nothingLeft()
 }
+
+func TestAnswerThatCannotBeWrittenIsNoSuccess(t *testing.T) {
+	w := newWorld(t, true)
+	w.write("bottles/b.md", "---\nlimits: {cpus: 1}\n---\n")
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	w.must(err)
+	defer full.Close()
+	for _, args := range [][]string{{"version"}, {"version", "--json"}, {"ls"}, {"ls", "--json"}, {"validate", "bottles"}, {"run", "--dry-run", "--", "true"}} {
+		var stderr bytes.Buffer
+		cmd := w.command(t.Context(), args...)
+		cmd.Stdout, cmd.Stderr = full, &stderr
+		cmd.Run()
+		if code := cmd.ProcessState.ExitCode(); code != 6 || !strings.Contains(stderr.String(), "stdout: writing the answer: ") {
+			t.Errorf("%v: exit code %d\n%s", args, code, &stderr)
+		}
+	}
+}

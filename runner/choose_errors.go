@@ -16,10 +16,6 @@ func CheckBackend(name string, known []backends.Backend) error {
 	if name == Auto || slices.ContainsFunc(known, func(b backends.Backend) bool { return b.Name() == name }) {
 		return nil
 	}
-	return unknownBackend(name, known)
-}
-
-func unknownBackend(name string, known []backends.Backend) error {
 	names := []string{Auto}
 	for _, b := range known {
 		names = append(names, b.Name())

@@ -286,5 +286,7 @@ func (r *run) limits() []report.Limit {
 		{Name: "pids", Value: fmt.Sprint(l.PIDs), HeldBy: held["pids"]},
 		{Name: "disk", Value: term.Bytes(l.DiskBytes), HeldBy: held["disk"]},
 		{Name: "time", Value: term.Duration(l.Timeout), HeldBy: "supervisor"},
+		{Name: "requests", Value: fmt.Sprint(l.Requests), HeldBy: "egress door"},
+		{Name: "egress", Value: term.Bytes(l.EgressBytes), HeldBy: "egress door"},
 	}
 }

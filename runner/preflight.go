@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/bot-bottle/action/preflight"
@@ -10,16 +11,15 @@ import (
 // that this build has), without a job and without any effect. An error is about
 // the name.
 func Preflight(ctx context.Context, backend string, deps Deps) ([]preflight.Finding, error) {
+	backend = cmp.Or(backend, Auto)
+	if err := CheckBackend(backend, deps.Backends); err != nil {
+		return nil, err
+	}
 	var findings []preflight.Finding
-	known := false
 	for _, b := range deps.Backends {
-		if backend == "" || backend == Auto || backend == b.Name() {
-			known = true
+		if backend == Auto || backend == b.Name() {
 			findings = append(findings, preflight.Run(ctx, b.Checks(Plan{}.spec(deps, "preflight", preflightAlias)))...)
 		}
-	}
-	if !known {
-		return nil, unknownBackend(backend, deps.Backends)
 	}
 	return findings, nil
 }

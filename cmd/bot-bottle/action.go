@@ -30,10 +30,7 @@ func actionVerb(args []string) int {
 	if err == nil {
 		return int(code)
 	}
-	c.hurry()
-	out := neutralize.NewWriter(c.stderr, neutralize.Options{})
-	defer out.Close()
-	fmt.Fprint(out, term.Explain(err))
+	c.explain(err)
 	return int(runner.CodeOf(err))
 }
 

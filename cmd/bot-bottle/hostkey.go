@@ -34,7 +34,9 @@ bottle trusts it.`,
 				return writeJSON(cmd.OutOrStdout(), hostkeyDocument{1, keys})
 			}
 			for _, k := range keys {
-				fmt.Fprintln(cmd.OutOrStdout(), k.Line)
+				if _, err := fmt.Fprintln(cmd.OutOrStdout(), k.Line); err != nil {
+					return err
+				}
 			}
 			for _, k := range keys {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s %s\n", k.Fingerprint, k.Type)

@@ -11,6 +11,7 @@ import (
 	"github.com/bot-bottle/action/internal/manifest"
 	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/runner/ledger"
 	"github.com/spf13/cobra"
 )
 
@@ -120,7 +121,7 @@ func askForRest(cmd *cobra.Command, f *initFlags) error {
 		return nil
 	}
 	tty, err := os.OpenFile(terminal, os.O_RDWR, 0)
-	if err != nil || underRunner(os.Getenv) {
+	if err != nil || ledger.UnderRunner(os.Getenv) {
 		return term.Errorf(term.StageUsage, "", "asking for --%s: there is no terminal", open[0].flag).
 			WithHint("give all of --name, --provider, --repository and --preset; an empty one means none")
 	}

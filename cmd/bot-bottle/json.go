@@ -19,13 +19,18 @@ func writeJSON(w io.Writer, document any) error {
 		return err
 	}
 	_, err := w.Write(bytes.ReplaceAll(text.Bytes(), []byte("##["), []byte(`#\u0023[`)))
-	return toStdout(err)
+	return err
 }
 
-// toStdout explains an error of writing what was asked for.
-func toStdout(err error) error {
-	if err == nil {
-		return nil
+// answers is stdout for what a verb was asked: where it can't be written, the
+// verb's work may be done and is not told.
+type answers struct{ w io.Writer }
+
+// Write writes p, and explains an error of it.
+func (a answers) Write(p []byte) (int, error) {
+	n, err := a.w.Write(p)
+	if err != nil {
+		err = term.Errorf(term.StagePost, "stdout", "writing the answer: %w", err)
 	}
-	return term.Errorf(term.StagePost, "stdout", "writing the answer: %w", err)
+	return n, err
 }

@@ -2,17 +2,21 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/bot-bottle/action/internal/lifeline"
+	"github.com/bot-bottle/action/internal/neutralize"
 	"github.com/bot-bottle/action/internal/outlet"
+	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
+	"github.com/bot-bottle/action/runner/ledger"
 )
 
-// console is where this process writes: every word of a job's, its errors
-// included, goes through these two.
+// console is where this process writes: every word of a job's, and every verb's
+// errors, go through these two.
 type console struct{ stdout, stderr *outlet.Outlet }
 
 func newConsole() console {
@@ -23,6 +27,14 @@ func newConsole() console {
 func (c console) hurry() {
 	c.stdout.Hurry()
 	c.stderr.Hurry()
+}
+
+// explain tells of an error, of which a guest or a forge may have chosen a part.
+func (c console) explain(err error) {
+	c.hurry()
+	out := neutralize.NewWriter(c.stderr, neutralize.Options{})
+	defer out.Close()
+	fmt.Fprint(out, term.Explain(err))
 }
 
 // leave writes nothing more: the reader is gone, and what it left behind may be
@@ -74,7 +86,7 @@ func lifelineSpec(spec string, getenv func(string) string) string {
 	if spec != "auto" {
 		return spec
 	}
-	if getenv("CI") != "" {
+	if ledger.UnderRunner(getenv) {
 		return lifeline.Parent
 	}
 	return lifeline.None

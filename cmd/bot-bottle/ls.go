@@ -114,7 +114,7 @@ func printRuns(out io.Writer, lines []runLine, all bool) error {
 			what = "no run yet"
 		}
 		_, err := fmt.Fprintln(out, what)
-		return toStdout(err)
+		return err
 	}
 	var table term.Table
 	table.Row("ID", "NAME", "STATE", "BOTTLE", "AGENT", "BACKEND", "EXIT", "STARTED")
@@ -126,5 +126,5 @@ func printRuns(out io.Writer, lines []runLine, all bool) error {
 		table.Row(l.ID, l.Name, l.State, l.Bottle, l.Agent, l.Backend, exit, l.Created.Local().Format(time.DateTime))
 	}
 	_, err := table.WriteTo(out)
-	return toStdout(err)
+	return err
 }

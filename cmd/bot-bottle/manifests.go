@@ -3,11 +3,11 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/bot-bottle/action/internal/manifest"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
+	"github.com/bot-bottle/action/runner/ledger"
 )
 
 // requestOf gives what the flags ask for; argv is the command behind "--".
@@ -67,18 +67,9 @@ func absolute(path string) (string, error) {
 	return abs, nil
 }
 
-// underRunner tells whether a CI job is what runs us: then the environment, the
-// home folder among it, and the command line are the job's.
-func underRunner(getenv func(string) string) bool {
-	return slices.ContainsFunc([]string{"CI", "GITHUB_ACTIONS", "GITEA_ACTIONS", "FORGEJO_ACTIONS"}, func(name string) bool {
-		v := getenv(name)
-		return v != "" && v != "false" && v != "0"
-	})
-}
-
 // jobOf gives what the runner says of the job; nil: there is no runner.
 func jobOf(getenv func(string) string) *manifest.Job {
-	if !underRunner(getenv) {
+	if !ledger.UnderRunner(getenv) {
 		return nil
 	}
 	return &manifest.Job{Repository: getenv("GITHUB_REPOSITORY"), Event: getenv("GITHUB_EVENT_NAME"), Ref: getenv("GITHUB_REF")}
@@ -87,7 +78,7 @@ func jobOf(getenv func(string) string) *manifest.Job {
 // bottleFolders are where bottles come from: the named folder, or the user's and
 // the host's. Under a runner only the host's own configuration counts.
 func bottleFolders(dir string, getenv func(string) string) ([]string, error) {
-	if dir != "" && underRunner(getenv) {
+	if dir != "" && ledger.UnderRunner(getenv) {
 		return nil, term.Errorf(term.StageUsage, "--bottles-dir", "reading the flags: under a runner a job can't choose its own policy").
 			WithHint("put the bottle into %s/bottles, or name the folder there in config.yaml: `bottles_dir: /the/folder`", manifest.HostFolder)
 	}
@@ -115,7 +106,7 @@ func agentFolders(dir string, getenv func(string) string) []string {
 // homeFolder is the user's own, which a job's is not.
 func homeFolder(kind manifest.Kind, getenv func(string) string) []string {
 	home := getenv("HOME")
-	if !filepath.IsAbs(home) || underRunner(getenv) {
+	if !filepath.IsAbs(home) || ledger.UnderRunner(getenv) {
 		return nil
 	}
 	return []string{filepath.Join(home, ".bot-bottle", string(kind))}

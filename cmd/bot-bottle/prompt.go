@@ -12,6 +12,7 @@ import (
 	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
+	"github.com/bot-bottle/action/runner/ledger"
 	xterm "golang.org/x/term"
 )
 
@@ -73,7 +74,7 @@ const terminal = "/dev/tty"
 // asker gives what asks a person for a secret, or nil where there is no terminal,
 // or a runner.
 func asker(getenv func(string) string) func(name, prompt string) (secret.Value, error) {
-	if underRunner(getenv) || !onTerminal() {
+	if ledger.UnderRunner(getenv) || !onTerminal() {
 		return nil
 	}
 	return func(name, prompt string) (secret.Value, error) {

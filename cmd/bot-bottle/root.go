@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
-	"github.com/bot-bottle/action/internal/neutralize"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
 	"github.com/spf13/cobra"
@@ -31,6 +31,7 @@ func execute(args []string) int {
 	c := newConsole()
 	root := rootCommand(c)
 	root.SetArgs(args)
+	root.SetOut(answers{os.Stdout})
 	understood := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
 	err := root.ExecuteContext(context.Background())
@@ -44,11 +45,7 @@ func execute(args []string) int {
 	if !errors.As(err, &exit) {
 		exit = &exitError{code: runner.CodeOf(err), err: err}
 	}
-	// What a guest chose can be part of an error.
-	c.hurry()
-	out := neutralize.NewWriter(c.stderr, neutralize.Options{})
-	defer out.Close()
-	fmt.Fprint(out, term.Explain(err))
+	c.explain(err)
 	return int(exit.code)
 }
 

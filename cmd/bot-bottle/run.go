@@ -76,7 +76,7 @@ to stderr.`,
 	flags.DurationVar(&f.timeout, "timeout", 0, "time limit of the agent's work (default: the bottle's)")
 	flags.BoolVar(&f.root, "root", false, "the agent is root in the guest")
 	flags.StringVar(&f.reportDir, "report-dir", "", "new folder for the report (default: in the state folder)")
-	flags.StringVar(&f.lifeline, "lifeline", "auto", "whose death ends the job: parent, fd:N, none; auto is parent where CI is set")
+	flags.StringVar(&f.lifeline, "lifeline", "auto", "whose death ends the job: parent, fd:N, none; auto is parent under a runner")
 	flags.BoolVar(&f.quiet, "quiet", false, "no progress and no table")
 	jsonFlag(cmd, &f.asJSON)
 	return cmd
@@ -100,7 +100,7 @@ func run(cmd *cobra.Command, c console, f runFlags, args []string) error {
 		if err != nil {
 			return err
 		}
-		return orCause(ctx, dryRun(ctx, c.stdout, req, f.asJSON))
+		return orCause(ctx, dryRun(ctx, answers{c.stdout}, req, f.asJSON))
 	}
 	w, err := openWorld(ctx, c.stderr)
 	if err != nil {
@@ -159,7 +159,7 @@ func tellResult(c console, f runFlags, style term.Style, r runner.Result) error 
 	c.hurry()
 	told := &exitError{code: r.Code, err: r.Err}
 	if f.asJSON {
-		if err := writeReport(c.stdout, r.Report); err != nil && r.Code == runner.ExitOK {
+		if err := writeReport(answers{c.stdout}, r.Report); err != nil && r.Code == runner.ExitOK {
 			return err
 		}
 	} else if !f.quiet && r.Report.Run.ID != "" {

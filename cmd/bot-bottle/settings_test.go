@@ -31,7 +31,7 @@ func TestHomeOfAJobHoldsNoBottlesUnderARunner(t *testing.T) {
 }
 
 func TestAJobCannotNameItsFolderOfBottles(t *testing.T) {
-	_, err := bottleFolders("/work/bottles", variables("CI", "true"))
+	_, err := bottleFolders("/srv/bottles", variables("CI", "true"))
 	if err == nil || !strings.Contains(err.Error(), "a job can't choose its own policy") {
 		t.Errorf("the error is %v", err)
 	}

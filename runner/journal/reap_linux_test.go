@@ -13,6 +13,7 @@ import (
 
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner/internal/child"
+	"github.com/bot-bottle/action/runner/ledger"
 )
 
 func TestReapLeavesNothingOfAKilledRun(t *testing.T) {
@@ -127,15 +128,21 @@ func TestReapsSideBySideUndoEverythingOnce(t *testing.T) {
 	w.nothingLeft(t)
 }
 
-func TestReapTellsWhatIsLeftAndKeepsIt(t *testing.T) {
-	w := newWorld(t)
+// deadRun gives the ledger with a run that was killed while it was live.
+func (w world) deadRun(t *testing.T) (*ledger.Ledger, Registry, string) {
+	t.Helper()
 	p := child.Start(t, w.command("live"))
 	id := p.MustLine(t)
 	p.Kill(t)
 	l, err := w.open(t.Context())
 	must(t, err)
-	defer l.Close()
-	registry := w.registry(l)
+	t.Cleanup(func() { l.Close() })
+	return l, w.registry(l), id
+}
+
+func TestReapTellsWhatIsLeftAndKeepsIt(t *testing.T) {
+	w := newWorld(t)
+	l, registry, id := w.deadRun(t)
 	registry["folder"] = UndoFunc(func(context.Context, int, json.RawMessage) error { return errors.New("busy") })
 	report, err := Reap(t.Context(), l, registry)
 	must(t, err)
@@ -151,13 +158,7 @@ func TestReapTellsWhatIsLeftAndKeepsIt(t *testing.T) {
 
 func TestReapKeepsWhatComesAfterAGuestThatRemains(t *testing.T) {
 	w := newWorld(t)
-	p := child.Start(t, w.command("live"))
-	id := p.MustLine(t)
-	p.Kill(t)
-	l, err := w.open(t.Context())
-	must(t, err)
-	defer l.Close()
-	registry := w.registry(l)
+	l, registry, id := w.deadRun(t)
 	registry["guest"] = UndoFunc(func(context.Context, int, json.RawMessage) error { return errors.New("it does not die") })
 	registry["folder"] = last{w, []string{"guest"}}
 	for range 2 { // the second finds what the first has left

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -62,15 +63,14 @@ func explicitDir(dir string, runner bool) (string, error) {
 	return filepath.Clean(dir), nil
 }
 
-// UnderRunner tells whether a forge's runner started us (forges' runners:
-// each of them sets its own variable for every step). Getenv is os.Getenv.
+// UnderRunner tells whether a CI job is what runs us: then the environment, the
+// home folder among it, and the command line are the job's. All runners set CI for
+// every step, and those of forges a variable of their own. Getenv is os.Getenv.
 func UnderRunner(getenv func(string) string) bool {
-	for _, name := range []string{"GITHUB_ACTIONS", "GITEA_ACTIONS", "FORGEJO_ACTIONS"} {
-		if getenv(name) == "true" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{"CI", "GITHUB_ACTIONS", "GITEA_ACTIONS", "FORGEJO_ACTIONS"}, func(name string) bool {
+		v := getenv(name)
+		return v != "" && v != "false" && v != "0"
+	})
 }
 
 // prepare makes the state folder and what is in it but the database, and

@@ -28,6 +28,7 @@ func TestDefaultDirTakesTheFirstThatIsSet(t *testing.T) {
 		{"xdg", 1000, map[string]string{"XDG_STATE_HOME": "/x", "HOME": "/h"}, "/x/bot-bottle"},
 		{"relative xdg is ignored", 1000, map[string]string{"XDG_STATE_HOME": "x", "HOME": "/h"}, "/h/.local/state/bot-bottle"},
 		{"home", 1000, map[string]string{"HOME": "/h"}, "/h/.local/state/bot-bottle"},
+		{"root in any CI", 0, map[string]string{"CI": "true", "XDG_STATE_HOME": "/x"}, "/var/lib/bot-bottle"},
 		{"root under a runner", 0, map[string]string{"GITEA_ACTIONS": "true", "XDG_STATE_HOME": "/x"}, "/var/lib/bot-bottle"},
 	} {
 		got, err := DefaultDir(func(name string) string { return c.env[name] }, c.uid)

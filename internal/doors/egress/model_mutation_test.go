@@ -16,11 +16,5 @@ func TestMutationModelAnyLetsTheModelsProviderFetchForTheAgent(t *testing.T) {
 		status, _ := w.do("POST", messagesURL, strings.NewReader(remoteMessage), asJSON)
 		return status
 	}
-	if got := attack(); got != 403 {
-		t.Errorf("with the defence it got %d", got)
-	}
-	switchOff(t, mutation.EgressModelAny)
-	if got := attack(); got != 200 {
-		t.Errorf("without the defence it got %d", got)
-	}
+	holdsBack(t, mutation.EgressModelAny, attack, 403, 200)
 }

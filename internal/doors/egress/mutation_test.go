@@ -12,10 +12,18 @@ import (
 	"github.com/bot-bottle/action/internal/policy"
 )
 
-// Each test switches one defence off and shows that the attack which it holds
+// holdsBack switches one defence off and shows that the attack which it holds
 // back then succeeds, and that it fails with the defence on.
-
-func switchOff(t *testing.T, p mutation.Point) { t.Setenv("BOT_BOTTLE_MUTATE", string(p)) }
+func holdsBack[T comparable](t *testing.T, p mutation.Point, attack func() T, held, succeeded T) {
+	t.Helper()
+	if got := attack(); got != held {
+		t.Errorf("with the defence it got %v", got)
+	}
+	t.Setenv("BOT_BOTTLE_MUTATE", string(p))
+	if got := attack(); got != succeeded {
+		t.Errorf("without the defence it got %v", got)
+	}
+}
 
 func TestMutationAllowAllLetsAnUnlistedHostPass(t *testing.T) {
 	up := serve(t, nil, hello)
@@ -25,13 +33,7 @@ func TestMutationAllowAllLetsAnUnlistedHostPass(t *testing.T) {
 		status, _ := w.raw("GET http://evil.example.org/ HTTP/1.1\r\nHost: evil.example.org\r\n\r\n")
 		return status
 	}
-	if got := attack(); got != 403 {
-		t.Errorf("with the defence it got %d", got)
-	}
-	switchOff(t, mutation.EgressAllowAll)
-	if got := attack(); got != 200 {
-		t.Errorf("without the defence it got %d", got)
-	}
+	holdsBack(t, mutation.EgressAllowAll, attack, 403, 200)
 }
 
 func TestMutationAddressesLetsAListedNameLeadToMetadata(t *testing.T) {
@@ -42,30 +44,18 @@ func TestMutationAddressesLetsAListedNameLeadToMetadata(t *testing.T) {
 		status, _ := w.raw("GET http://listed.example.com/ HTTP/1.1\r\nHost: listed.example.com\r\n\r\n")
 		return status
 	}
-	if got := attack(); got != 403 {
-		t.Errorf("with the defence it got %d", got)
-	}
-	switchOff(t, mutation.EgressAddresses)
-	if got := attack(); got != 200 {
-		t.Errorf("without the defence it got %d", got)
-	}
+	holdsBack(t, mutation.EgressAddresses, attack, 403, 200)
 }
 
 func TestMutationKeepCredsLetsDataIntoTheAgentsOwnAccount(t *testing.T) {
 	up := serve(t, &tls.Config{}, hello)
 	w := open(t, up.route("api.example.com"))
-	attack := func() (string, string) {
+	attack := func() [2]string {
 		w.get("https://api.example.com/?key=mine", "Authorization: mine")
 		seen := lastOf(up.requests())
-		return seen.Header.Get("Authorization"), seen.URL.RawQuery
+		return [2]string{seen.Header.Get("Authorization"), seen.URL.RawQuery}
 	}
-	if field, query := attack(); field != "" || query != "" {
-		t.Errorf("with the defence %q and %q arrived", field, query)
-	}
-	switchOff(t, mutation.EgressKeepCreds)
-	if field, query := attack(); field != "mine" || query != "key=mine" {
-		t.Errorf("without the defence %q and %q arrived", field, query)
-	}
+	holdsBack(t, mutation.EgressKeepCreds, attack, [2]string{}, [2]string{"mine", "key=mine"})
 }
 
 // to stands in for the internet: it dials address whatever is asked for.
@@ -84,11 +74,5 @@ func TestMutationNoBudgetLetsABottleAskForEver(t *testing.T) {
 		}
 		return last
 	}
-	if got := attack(); got != 429 {
-		t.Errorf("with the defence it got %d", got)
-	}
-	switchOff(t, mutation.EgressNoBudget)
-	if got := attack(); got != 200 {
-		t.Errorf("without the defence it got %d", got)
-	}
+	holdsBack(t, mutation.EgressNoBudget, attack, 429, 200)
 }

@@ -154,8 +154,10 @@ type pushed struct {
 	CommitIDs []string `json:"commit_ids"`
 }
 
-// PushedAt looks for the newest push in the pull request's timeline. Without any,
-// the head came with the pull request itself.
+// PushedAt looks for the newest push in the pull request's timeline. Opening one
+// makes the first entry (Gitea 1.26, services/pull, NewPullRequest), so that a
+// timeline without any, or whose newest leads to another head, is one that doesn't
+// know: forge.ErrUnknown, wrapped.
 func (f *Forge) PushedAt(ctx context.Context, pr forge.PullRequest) (time.Time, error) {
 	client, err := f.client(ctx, f.config.Job)
 	if err != nil {
@@ -168,7 +170,7 @@ func (f *Forge) PushedAt(ctx context.Context, pr forge.PullRequest) (time.Time, 
 	if err != nil {
 		return time.Time{}, err
 	}
-	head, at := "", pr.Created
+	head, at := "", time.Time{}
 	for _, e := range entries {
 		var p pushed
 		if e.Type != pushEntry || json.Unmarshal([]byte(e.Body), &p) != nil || len(p.CommitIDs) == 0 {
@@ -176,7 +178,7 @@ func (f *Forge) PushedAt(ctx context.Context, pr forge.PullRequest) (time.Time, 
 		}
 		head, at = p.CommitIDs[len(p.CommitIDs)-1], e.Created
 	}
-	if at.IsZero() || head != "" && head != pr.HeadSHA {
+	if head == "" || head != pr.HeadSHA {
 		return time.Time{}, term.Errorf(term.StagePreflight, "", "asking the forge when commit %q was pushed: %w", pr.HeadSHA, forge.ErrUnknown).
 			WithHint("wait until the forge has taken the push in, then comment again")
 	}

@@ -278,7 +278,7 @@ func FuzzReadGivesWhatWasSent(f *testing.F) {
 	f.Add(byte(wire.Data), uint32(4), []byte("payload"))
 	f.Fuzz(func(t *testing.T, kind byte, channel uint32, payload []byte) {
 		if len(payload) > wire.MaxPayload || kind == 0 || kind > byte(wire.Credit) {
-			t.Skip()
+			return // no frame that we would send
 		}
 		got, err := wire.NewReader(bytes.NewReader(frame(wire.Type(kind), channel, payload))).Read()
 		if err != nil || got.Type != wire.Type(kind) || got.Channel != channel || !bytes.Equal(got.Payload, payload) {
