@@ -22,7 +22,7 @@ run: build ## the example: an agent that works in a proven sandbox and fails to 
 setup: ## install what the tests need (apt on Debian as root; else say what is missing)
 	@sh tools/setup.sh
 
-check: ## vet, staticcheck, race-enabled tests of all that doesn't link gVisor; no root, under a minute
+check: ## vet, staticcheck, race-enabled tests of all that doesn't link gVisor; no root, under two minutes
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'error: not gofmt-ed'; exit 1; }
 	@echo vet && $(GO) vet $(QUICK)
 	@echo staticcheck && $(GO) tool staticcheck $(QUICK)
