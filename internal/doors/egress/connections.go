@@ -99,10 +99,16 @@ func (s *connections) judgeAgain(rules *ruleset) {
 	}
 }
 
+// closeAll ends every connection because the door is closing. A request under
+// way is told so first: else it could take its closed connection for a guest
+// that went away.
 func (s *connections) closeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.all {
+		if c.current != nil {
+			c.current.cancel(errClosing)
+		}
 		c.raw.Close()
 	}
 }

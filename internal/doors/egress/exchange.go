@@ -213,7 +213,7 @@ func failure(ctx context.Context, err error) *refusal {
 		return refuse(http.StatusTooManyRequests, RuleLimitBytes, "this bottle's bytes are used up (limits.egress_bytes)")
 	case errors.Is(cause, errBadBody):
 		return malformed(errBadBody)
-	case errors.Is(cause, errGuestGone), errors.Is(err, errGuestGone):
+	case errors.Is(cause, errGuestGone), cause == nil && errors.Is(err, errGuestGone):
 		return refuse(http.StatusBadGateway, RuleGuestGone, "the guest closed its connection")
 	case cause != nil:
 		return refuse(http.StatusServiceUnavailable, RuleClosing, "the bottle is being closed")
