@@ -40,7 +40,7 @@ var layers = []struct {
 var onlyFrom = map[string][]string{
 	"gvisor.dev/gvisor":                      {"backends/gvisor/runsc"},
 	module + "/backends/gvisor/runsc":        {"cmd"},
-	"github.com/goccy/go-yaml":               {"internal/manifest"},
+	"github.com/goccy/go-yaml":               {"internal/manifest", "internal/workflow"},
 	"modernc.org/sqlite":                     {"runner/ledger"},
 	"github.com/google/go-containerregistry": {"internal/image"},
 	"github.com/spf13/cobra":                 {"cmd"},

@@ -18,8 +18,9 @@ type World struct {
 	Stdout runner.Output // of the step
 	// Forge connects to the job's forge; nothing is asked by that.
 	Forge func(Environment, Inputs) (forge.Forge, error)
-	// Preflight looks at this host for a backend ("": any).
-	Preflight func(ctx context.Context, backend string) ([]preflight.Finding, error)
+	// Preflight looks at this host for a backend ("": any), and at the workflows of
+	// a checkout ("": none).
+	Preflight func(ctx context.Context, backend, workspace string) (runner.Survey, error)
 	// Run does the whole job. The agent's output, made harmless, goes to out.
 	Run func(ctx context.Context, req runner.Request, out runner.Output, progress runner.Progress) runner.Result
 	// Head gives the commit that is checked out in dir.
@@ -40,7 +41,7 @@ func Main(ctx context.Context, h Handover, w World) runner.ExitCode {
 		return w.tell(v, Refusal(err), in.FailOn)
 	}
 	if in.PreflightOnly {
-		return w.tell(v, w.preflight(ctx, v, in), in.FailOn)
+		return w.tell(v, w.preflight(ctx, v, in, env), in.FailOn)
 	}
 	req, err := w.request(ctx, h, in, env)
 	if err != nil {
@@ -107,22 +108,33 @@ func summary(r runner.Result) string {
 }
 
 // preflight looks at the host as the service sees it, and tells.
-func (w World) preflight(ctx context.Context, v *voice, in Inputs) runner.Result {
-	findings, err := w.Preflight(ctx, in.Backend)
+func (w World) preflight(ctx context.Context, v *voice, in Inputs, env Environment) runner.Result {
+	dir, err := findWorkspace(env.Workspace, in.Workspace)
 	if err != nil {
 		return Refusal(err)
 	}
+	survey, err := w.Preflight(ctx, in.Backend, dir)
+	if err != nil {
+		return Refusal(err)
+	}
+	v.findings("host", survey.Host)
+	for _, p := range survey.Backends {
+		v.findings(p.Backend, p.Findings)
+	}
+	if err := survey.Err(); err != nil {
+		return Refusal(err)
+	}
+	return runner.Result{Report: report.Report{Backend: survey.Backend(), Outcome: report.Outcome{Verdict: report.Passed}}}
+}
+
+// findings tells what was found of subject.
+func (v *voice) findings(subject string, findings []preflight.Finding) {
 	for _, f := range findings {
-		v.line(string(f.Status) + " " + f.ID + ": " + f.Subject + ": " + f.Found)
+		v.line(string(f.Status) + " " + subject + ": " + f.ID + ": " + f.Subject + ": " + f.Found)
 		if f.Remedy != "" {
 			v.line("  remedy: " + f.Remedy)
 		}
 	}
-	if failed := preflight.Failed(findings); len(failed) > 0 {
-		return Refusal(term.Errorf(term.StagePreflight, "", "looking at this host: %s of %d failed",
-			term.Count(int64(len(failed)), "check", "checks"), len(findings)).WithHint("see the remedies above"))
-	}
-	return runner.Result{Report: report.Report{Outcome: report.Outcome{Verdict: report.Passed}}}
 }
 
 // request is everything between the inputs and the run: who asked, for what, on

@@ -85,7 +85,7 @@ type Progress interface {
 // chosen is the backend that a job will use, and what preflight found.
 type chosen struct {
 	backend  backends.Backend
-	findings []preflight.Finding
+	findings []preflight.Finding            // of the host and of the backend
 	rejected map[string][]preflight.Finding // by backend: why not
 }
 
@@ -116,6 +116,8 @@ func choose(ctx context.Context, plan Plan, deps Deps) (chosen, error) {
 	if err := CheckBackend(plan.Backend, deps.Backends); err != nil {
 		return c, err
 	}
+	hosts := make(chan []preflight.Finding, 1)
+	go func() { hosts <- preflight.Run(ctx, hostChecks(plan, deps)) }()
 	for _, b := range deps.Backends {
 		if plan.Backend != Auto && plan.Backend != b.Name() {
 			continue
@@ -124,9 +126,17 @@ func choose(ctx context.Context, plan Plan, deps Deps) (chosen, error) {
 		failed := preflight.Failed(findings)
 		if len(failed) == 0 {
 			c.backend, c.findings = b, findings
-			return c, nil
+			break
 		}
 		c.rejected[b.Name()] = failed
 	}
-	return c, noBackend(c.rejected)
+	host := <-hosts
+	if failed := preflight.Failed(host); len(failed) > 0 {
+		c.backend, c.rejected["host"] = nil, failed
+	}
+	if c.backend == nil {
+		return c, noBackend(c.rejected)
+	}
+	c.findings = append(host, c.findings...)
+	return c, nil
 }

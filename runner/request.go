@@ -124,7 +124,7 @@ func (a *assembled) addBottles(req Request, names []string) error {
 		var errs []error
 		for _, b := range bottles {
 			errs = append(errs, b.CheckFor(*req.Job))
-			a.warnings = append(a.warnings, policyWritable(b)...)
+			a.warnings = append(a.warnings, warnWritable(b)...)
 		}
 		if err := errors.Join(errs...); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"github.com/bot-bottle/action/internal/guest/control"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/preflight"
 	"github.com/bot-bottle/action/internal/workspace"
 	"github.com/bot-bottle/action/runner/journal"
 	"github.com/bot-bottle/action/runner/ledger"
@@ -99,6 +100,11 @@ func (r *run) begin(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	for _, f := range r.chosen.findings {
+		if f.Status == preflight.Warn {
+			r.deps.Log.Warn().Str("subject", f.Subject).Str("found", f.Found).Str("remedy", f.Remedy).Msg(f.ID)
+		}
 	}
 	if _, err := Reap(ctx, r.deps); err != nil {
 		r.deps.Log.Warn().Err(err).Msg("reaping dead runs")

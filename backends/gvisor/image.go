@@ -286,7 +286,6 @@ func boundSockets(table *bufio.Scanner, sources []string) []string {
 	return found
 }
 
-func parent(dir string) string { return filepath.Dir(dir) }
 
 func hintsOf(err error) []string {
 	var e *term.Error

@@ -13,7 +13,6 @@ import (
 	"github.com/bot-bottle/action/internal/neutralize"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/workspace"
-	"github.com/bot-bottle/action/preflight"
 	"github.com/bot-bottle/action/runner"
 	"github.com/bot-bottle/action/runner/journal"
 	"golang.org/x/sys/unix"
@@ -110,7 +109,7 @@ func actionPost(ctx context.Context, c console, h action.Handover, w *world) (ru
 func (w *world) action(stdout runner.Output) action.World {
 	return action.World{
 		Getenv: os.Getenv, Stdout: stdout,
-		Forge: connectForge, Preflight: w.preflightFindings, Run: w.runRequest, Head: headOf,
+		Forge: connectForge, Preflight: w.survey, Run: w.runRequest, Head: headOf,
 	}
 }
 
@@ -133,11 +132,6 @@ func headOf(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	return checkout.Head(ctx)
-}
-
-// preflightFindings looks at the host for one backend, or all of them.
-func (w *world) preflightFindings(ctx context.Context, backend string) ([]preflight.Finding, error) {
-	return runner.Preflight(ctx, backend, w.deps)
 }
 
 // runRequest resolves the request with what is the host's own, and runs it.

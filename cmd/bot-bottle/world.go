@@ -24,6 +24,26 @@ type world struct {
 
 // openWorld opens the ledger and tells what happened while doing so.
 func openWorld(ctx context.Context, stderr io.Writer) (*world, error) {
+	w, err := lookAround(stderr)
+	if err != nil {
+		return nil, err
+	}
+	l, notices, err := ledger.Open(ctx, w.deps.Places.State, ledger.Options{})
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range notices {
+		fmt.Fprintf(stderr, "warning: %s\n", n)
+		if n.Hint != "" {
+			fmt.Fprintf(stderr, "hint: %s\n", n.Hint)
+		}
+	}
+	w.deps.Ledger = l
+	return w, nil
+}
+
+// lookAround gives the world without its ledger, and touches nothing.
+func lookAround(stderr io.Writer) (*world, error) {
 	s, err := readSettings()
 	if err != nil {
 		return nil, err
@@ -41,30 +61,17 @@ func openWorld(ctx context.Context, stderr io.Writer) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, notices, err := ledger.Open(ctx, state, ledger.Options{})
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range notices {
-		fmt.Fprintf(stderr, "warning: %s\n", n)
-		if n.Hint != "" {
-			fmt.Fprintf(stderr, "hint: %s\n", n.Hint)
-		}
-	}
 	exe, err := executable()
 	if err != nil {
 		return nil, err
 	}
-	w := &world{settings: s, stderr: stderr}
-	w.deps = runner.Deps{
+	return &world{settings: s, stderr: stderr, deps: runner.Deps{
 		Places:     places,
-		Ledger:     l,
 		Backends:   []backends.Backend{gvisor.New(places.Records())},
 		Executable: exe,
 		Version:    version,
 		Log:        zerolog.New(zerolog.ConsoleWriter{Out: stderr, NoColor: true}).Level(level).With().Timestamp().Logger(),
-	}
-	return w, nil
+	}}, nil
 }
 
 func (w *world) close() { w.deps.Ledger.Close() }
