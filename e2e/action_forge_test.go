@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bot-bottle/action/internal/forge/forgetest"
+	"github.com/bot-bottle/action/internal/modeltest"
 	"github.com/goccy/go-yaml"
 )
 
@@ -55,16 +56,31 @@ func (h *runnerHost) hostBottle(name, front string) {
 	h.write("etc/bot-bottle/bottles/"+name+".md", "---\n"+front+"\n---\n")
 }
 
+// The bottle is what the README's needs: Claude Code's, with its token from a file
+// of the host's. The model is ours, and sees the comment as the task.
 func TestReadmesWorkflowRunsForAWriterAlone(t *testing.T) {
 	h := newRunnerHost(t, true)
-	h.hostBottle("claude-dev", "for: {repositories: [acme/widgets], events: [issue_comment]}")
+	h.vars["PATH"] += ":" + installedAgents(t)
+	model := modeltest.Start(t, modeltest.Anthropic, modeltest.Script{
+		Calls: []modeltest.Call{claudeCLI.shell("echo in the bottle as $(id -un)")}, Final: "all of it is done",
+	})
+	h.hostBottle("claude-dev", fmt.Sprintf(`for: {repositories: [acme/widgets], events: [issue_comment]}
+agent_provider: {template: claude, auth_token: "file:%s"}
+egress:
+  routes:
+    - {host: api.anthropic.com, connect_to: %q, addresses: [127.0.0.0/8], ca_file: %s}`,
+		h.write("claude-token", theToken+"\n"), model.Address, h.write("model-ca.pem", model.CAs)))
 	inputs := h.readmesInputs()
-	inputs["command"] = "echo worked" // what the bottle's agent would do is e2e of the agents
 	inputs["token"] = "job-token"
 	forge := h.asked("github/issue_comment", "write")
 	s := h.step("one", inputs)
-	if r := s.do("main"); r.code != 0 || !strings.Contains(r.stdout, "worked") {
+	r := s.do("main")
+	if r.code != 0 || !strings.Contains(r.stdout, "all of it is done") || strings.Contains(r.String(), theToken) {
 		t.Error(r)
+	}
+	said := model.Requests()
+	if len(said) < 2 || !strings.Contains(string(said[0].Body), "@bottle please fix this") || !strings.Contains(string(said[len(said)-1].Body), "in the bottle as agent") {
+		t.Errorf("the model was asked %d times, and wasn't given the comment, or not what its command printed", len(said))
 	}
 	for _, q := range forge.Asked() {
 		if q.Header.Get("Authorization") != "Bearer job-token" {

@@ -12,8 +12,8 @@ import (
 	"github.com/bot-bottle/action/internal/guest/control"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
-	"github.com/bot-bottle/action/preflight"
 	"github.com/bot-bottle/action/internal/workspace"
+	"github.com/bot-bottle/action/preflight"
 	"github.com/bot-bottle/action/runner/journal"
 	"github.com/bot-bottle/action/runner/ledger"
 )
