@@ -24,4 +24,6 @@ const (
 	EgressModelAny  Point = "egress-model-any"  // requests to a model's API are not looked into
 	PatchAnyPath    Point = "patch-any-path"    // patches may name any path
 	OutputRaw       Point = "output-raw"        // the agent's output is passed on unchanged
+	BottleAnyJob    Point = "bottle-any-job"    // `for` of a bottle is not compared with the job
+	TriggerAnybody  Point = "trigger-anybody"   // who caused a job need not be able to write
 )
