@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +14,7 @@ import (
 	"github.com/bot-bottle/action/backends/gvisor"
 	"github.com/bot-bottle/action/preflight"
 	"github.com/bot-bottle/action/runner"
+	"github.com/bot-bottle/action/runner/ledger"
 )
 
 var update = flag.Bool("update", false, "write the pages of docs/reference that are made from code")
@@ -39,14 +43,63 @@ func TestReferenceOfFindingsIsUpToDate(t *testing.T) {
 			}
 		}
 	}
-	const path = "../../docs/reference/findings.md"
+	same(t, "findings.md", b.String())
+}
+
+// same compares with the page in docs/reference, or writes it.
+func same(t *testing.T, page, want string) {
+	t.Helper()
+	path := filepath.Join("../../docs/reference", page)
 	if *update {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if page, err := os.ReadFile(path); err != nil || string(page) != b.String() {
+	if b, err := os.ReadFile(path); err != nil || string(b) != want {
 		t.Errorf("%s is not what it is made from (%v): go test ./cmd/bot-bottle -run Reference -update", path, err)
+	}
+}
+
+func TestReferenceOfFlagsIsUpToDate(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Verbs and flags\n\nMade from what `--help` prints. What the environment can set is at the end.\n")
+	root := rootCommand(console{})
+	for _, cmd := range root.Commands() {
+		if cmd.Hidden {
+			continue
+		}
+		if cmd.Short == "" {
+			t.Errorf("%s says nothing of itself", cmd.Name())
+		}
+		fmt.Fprintf(&b, "\n## bot-bottle %s\n\n%s\n\n```\n%s\n```\n", cmd.Use, cmp.Or(cmd.Long, cmd.Short+"."), cmp.Or(cmd.Example, "  bot-bottle "+cmd.Use))
+		if flags := cmd.NonInheritedFlags().FlagUsages(); flags != "" {
+			fmt.Fprintf(&b, "\n```\n%s```\n", flags)
+		}
+	}
+	b.WriteString("\n## Environment\n\n| variable | default | |\n|---|---|---|\n")
+	for _, v := range environmentVariables {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", v.name, v.standard, v.meaning)
+	}
+	same(t, "flags.md", b.String())
+}
+
+// environmentVariables are those of settings, which TestEveryVariableIsExplained
+// compares, and the state folder's.
+var environmentVariables = []struct{ name, standard, meaning string }{
+	{"BOT_BOTTLE_BACKEND", "`auto`", "the backend where `--backend` names none"},
+	{"BOT_BOTTLE_LOG_LEVEL", "`warn`", "trace, debug, info, warn or error"},
+	{ledger.StateVariable, "root: `/var/lib/bot-bottle`; else `$XDG_STATE_HOME/bot-bottle`, `~/.local/state/bot-bottle`", "the state folder; refused under a runner"},
+}
+
+func TestEveryVariableIsExplained(t *testing.T) {
+	explained := map[string]bool{}
+	for _, v := range environmentVariables {
+		explained[v.name] = true
+	}
+	for f := range reflect.TypeFor[settings]().Fields() {
+		if name := envPrefix + f.Tag.Get("env"); !explained[name] {
+			t.Errorf("%s is not explained", name)
+		}
 	}
 }
 
