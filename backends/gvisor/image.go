@@ -286,7 +286,6 @@ func boundSockets(table *bufio.Scanner, sources []string) []string {
 	return found
 }
 
-
 func hintsOf(err error) []string {
 	var e *term.Error
 	if errors.As(err, &e) {
