@@ -132,11 +132,11 @@ func TestGiteaIsAskedWithTheHostsCredential(t *testing.T) {
 	delete(h.vars, "GITHUB_TRIGGERING_ACTOR") // Gitea has none
 	inputs := map[string]string{"command": "echo worked", "token": "job-token"}
 	r := h.step("one", inputs).do("main")
-	if r.code != 3 || !strings.Contains(r.stdout, "the host has no credential") || !strings.Contains(r.stdout, "hint: name one in /etc/bot-bottle/forges.json") {
+	if r.code != 3 || !strings.Contains(r.stdout, "the host has no credential") || !strings.Contains(r.stdout, "hint: name one in /etc/bot-bottle/config.yaml under `forges`") {
 		t.Error(r)
 	}
 	token := h.write("token", "host-token\n")
-	h.write("etc/bot-bottle/forges.json", fmt.Sprintf(`{"forges": [{"url": %q, "token": "file:%s"}]}`, forge.URL, token))
+	h.write("etc/bot-bottle/config.yaml", fmt.Sprintf("forges: [{url: %q, token: %q}]\n", forge.URL, "file:"+token))
 	s := h.step("two", inputs)
 	if r := s.do("main"); r.code != 0 || !strings.Contains(r.stdout, "worked") || strings.Contains(r.String(), "host-token") {
 		t.Error(r)

@@ -49,6 +49,7 @@ func TestEveryEntryIsInTheCatalogAndWhole(t *testing.T) {
 }
 
 func TestChecksRunSideBySideAndAreCutOff(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	met := make(chan int)
 	meet := func(send int) func(context.Context) preflight.Finding {
 		return func(ctx context.Context) preflight.Finding {

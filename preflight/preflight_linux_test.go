@@ -133,6 +133,7 @@ func served(t *testing.T, serve func(net.Conn)) string {
 }
 
 func TestAHangingDockerIsCutOff(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	start := time.Now()
 	wants(t, one(preflight.Docker(quiet(), hanging(t))), "docker-stopped", "no answer within 2s", "systemctl restart docker")
 	if took := time.Since(start); took < preflight.CutOff || took > 10*preflight.CutOff {

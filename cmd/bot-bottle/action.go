@@ -10,6 +10,7 @@ import (
 	"github.com/bot-bottle/action/internal/forge"
 	"github.com/bot-bottle/action/internal/forge/gitea"
 	"github.com/bot-bottle/action/internal/forge/github"
+	"github.com/bot-bottle/action/internal/manifest"
 	"github.com/bot-bottle/action/internal/neutralize"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/workspace"
@@ -119,7 +120,11 @@ func connectForge(env action.Environment, in action.Inputs) (forge.Forge, error)
 	if !env.Gitea {
 		return github.New(env.APIURL, env.Repository, in.Token)
 	}
-	host, err := forge.HostCredential(forge.HostFile, env.ServerURL, os.LookupEnv)
+	config, err := manifest.LoadConfig(manifest.HostFolder)
+	if err != nil {
+		return nil, err
+	}
+	host, err := forge.HostCredential(config.Forges, env.ServerURL, os.LookupEnv)
 	if err != nil {
 		return nil, err
 	}
