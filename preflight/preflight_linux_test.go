@@ -234,7 +234,7 @@ func TestWhyUserNamespacesCantBeUsed(t *testing.T) {
 		"userns-ids":       on(0, map[string]string{"proc/self/uid_map": "0 100000 65536\n"}),
 		"userns-unusable":  on(0, map[string]string{"proc/self/uid_map": "0 0 4294967295\n", "proc/sys/kernel/unprivileged_userns_clone": "0"}),
 	} {
-		wants(t, one(preflight.UserNamespaces(host, 1_900_000_016, failing)), id, "operation not permitted")
+		wants(t, one(preflight.UserNamespaces(host, 1_900_000_016, failing)), id, "operation not permitted", ".")
 	}
 }
 

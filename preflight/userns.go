@@ -32,7 +32,8 @@ func UserNamespaces(h Host, guest int, try func(context.Context) error) Check {
 		if err == nil {
 			return Passed("made and used")
 		}
-		return h.Found(h.usernsEntry(guest), "can't be used: "+err.Error())
+		e := h.usernsEntry(guest)
+		return h.Found(e, fmt.Sprintf("%s (%v)", e.Meaning, err))
 	}}
 }
 
