@@ -77,3 +77,16 @@ func TestAbsentBackendsAreLookedAtAndNeverReady(t *testing.T) {
 		t.Errorf("got %+v", list)
 	}
 }
+
+func TestTheReportSaysWhyStrongerBackendsWerePassedOver(t *testing.T) {
+	c := chosen{rejected: map[string][]preflight.Finding{
+		"smolmachines": {{Subject: "/dev/kvm", Found: "not there"}, {Subject: "smolvm", Found: "not on PATH"}},
+	}}
+	want := "The backend smolmachines was passed over (/dev/kvm: not there; smolvm: not on PATH)."
+	if got := c.passedOver(); len(got) != 1 || got[0] != want {
+		t.Errorf("got %q", got)
+	}
+	if got := (chosen{}).passedOver(); got != nil {
+		t.Errorf("got %q", got)
+	}
+}
