@@ -23,7 +23,8 @@ type Plan struct {
 	Agent     string // name of the agent; empty: a command from the command line
 	Policy    policy.Policy
 	Secrets   map[string]secret.Value // by policy.Auth.TokenName
-	Task      Task
+	Task      Task    // none, if Argv is empty
+	Trials    []Trial // made after the proof and before the task
 	Workspace *Workspace // nil: the guest's /workspace is empty
 	Backend   string     // a backend's name, or Auto
 	ReportDir string     // empty: in the state folder
@@ -34,6 +35,14 @@ type Plan struct {
 
 // Auto lets the strongest backend be taken that this host can run.
 const Auto = "auto"
+
+// Trial is work of ours in a proven guest before the agent's: the escape suite is
+// one. Its error ends the job before any agent code runs; one of stage escape
+// says that an attack succeeded or could not be judged.
+type Trial interface {
+	Name() string
+	Try(context.Context, *Proven) error
+}
 
 // Task is work to be done in a proven guest.
 type Task struct {

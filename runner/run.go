@@ -162,6 +162,14 @@ func (r *run) inGuest(ctx context.Context) (g gathered, err error) {
 	if err != nil {
 		return g, err
 	}
+	for _, t := range r.plan.Trials {
+		if err := r.stage(ctx, t.Name(), func() error { return t.Try(ctx, proven) }); err != nil {
+			return g, err
+		}
+	}
+	if len(r.plan.Task.Argv) == 0 {
+		return g, nil
+	}
 	if r.plan.Workspace != nil {
 		if err := r.stage(ctx, "workspace", func() error { return proven.sendWorkspace(ctx) }); err != nil {
 			return g, err
