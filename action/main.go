@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/bot-bottle/action/internal/escape"
 	"github.com/bot-bottle/action/internal/forge"
 	"github.com/bot-bottle/action/internal/manifest"
 	"github.com/bot-bottle/action/internal/report"
@@ -23,6 +24,9 @@ type World struct {
 	Preflight func(ctx context.Context, backend, workspace string) (runner.Survey, error)
 	// Run does the whole job. The agent's output, made harmless, goes to out.
 	Run func(ctx context.Context, req runner.Request, out runner.Output, progress runner.Progress) runner.Result
+	// Attack boots a bottle of its own for a suite, under the name given, and settles
+	// it.
+	Attack func(ctx context.Context, name, backend string, suite *escape.Suite, progress runner.Progress) runner.Result
 	// Head gives the commit that is checked out in dir.
 	Head func(ctx context.Context, dir string) (string, error)
 }
@@ -43,12 +47,31 @@ func Main(ctx context.Context, h Handover, w World) runner.ExitCode {
 	if in.PreflightOnly {
 		return w.tell(v, w.preflight(ctx, v, in, env), in.FailOn)
 	}
+	if result, over := w.attackFirst(ctx, v, h, in); over {
+		return w.tell(v, result, in.FailOn)
+	}
 	req, err := w.request(ctx, h, in, env)
 	if err != nil {
 		return w.tell(v, Refusal(err), in.FailOn)
 	}
+	return w.tell(v, w.work(ctx, v, in, req), in.FailOn)
+}
+
+// work does the job, with the quick suite before the agent where that is asked
+// for.
+func (w World) work(ctx context.Context, v *voice, in Inputs, req runner.Request) runner.Result {
+	suite, err := in.quickly(ctx)
+	if err != nil {
+		return Refusal(err)
+	}
+	if suite != nil {
+		req.Trials = append(req.Trials, suite)
+	}
 	result := w.Run(ctx, req, v.out, v)
-	return w.tell(v, posted(result, in), in.FailOn)
+	if suite != nil {
+		w.tellSuite(v, suite)
+	}
+	return posted(result, in)
 }
 
 // Refusal is the result of a job that was refused before it began.

@@ -147,6 +147,26 @@ func TestGiteaIsAskedWithTheHostsCredential(t *testing.T) {
 	h.nothingLeft()
 }
 
+func TestTheSuiteRunsAloneOrBeforeTheAgent(t *testing.T) {
+	h := newRunnerHost(t, true)
+	s := h.step("alone", map[string]string{"escape": "quick"})
+	if r := s.do("main"); r.code != 0 || !strings.Contains(r.stdout, "held  N03") || strings.Contains(r.stdout, "work done") || s.outputs()["verdict"] != "passed" {
+		t.Error(r)
+	}
+	if summary := h.read(s.dir, "alone/summary"); !strings.Contains(summary, "every case held") {
+		t.Errorf("summary: %s", summary)
+	}
+	s = h.step("before", map[string]string{"escape": "quick", "command": "echo worked", "fail-on": "agent,escape,refused"})
+	r := s.do("main")
+	if r.code != 0 || !strings.Contains(r.stdout, "worked") || !strings.Contains(r.stdout, "held  N03") {
+		t.Error(r)
+	}
+	if refused := s.outputs()["refused"]; refused != "0" {
+		t.Errorf("the suite's own requests count as the agent's: %q refused", refused)
+	}
+	h.nothingLeft()
+}
+
 func TestPreflightOnlyLooksAtTheHost(t *testing.T) {
 	h := newRunnerHost(t, true)
 	s := h.step("one", map[string]string{"preflight-only": "true"})

@@ -23,14 +23,14 @@ type Plan struct {
 	Agent     string // name of the agent; empty: a command from the command line
 	Policy    policy.Policy
 	Secrets   map[string]secret.Value // by policy.Auth.TokenName
-	Task      Task    // none, if Argv is empty
-	Trials    []Trial // made after the proof and before the task
-	Workspace *Workspace // nil: the guest's /workspace is empty
-	Backend   string     // a backend's name, or Auto
-	ReportDir string     // empty: in the state folder
-	Lineage   []string   // names of the bottle's files, the root first; empty: none
-	Provider  string     // who works: claude, codex, gemini or command
-	Warnings  []string   // what somebody should know before the job starts
+	Task      Task                    // none, if Argv is empty
+	Trials    []Trial                 // made after the proof and before the task
+	Workspace *Workspace              // nil: the guest's /workspace is empty
+	Backend   string                  // a backend's name, or Auto
+	ReportDir string                  // empty: in the state folder
+	Lineage   []string                // names of the bottle's files, the root first; empty: none
+	Provider  string                  // who works: claude, codex, gemini or command
+	Warnings  []string                // what somebody should know before the job starts
 }
 
 // Auto lets the strongest backend be taken that this host can run.

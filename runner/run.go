@@ -3,6 +3,8 @@ package runner
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"net/netip"
@@ -51,6 +53,8 @@ type run struct {
 	guest   backends.Guest
 	given   backends.Given
 	control *control.Conn
+
+	ofTrials int64 // bytes of the doors' log that were written before the agent began
 }
 
 // Result is how a job ended.
@@ -162,10 +166,8 @@ func (r *run) inGuest(ctx context.Context) (g gathered, err error) {
 	if err != nil {
 		return g, err
 	}
-	for _, t := range r.plan.Trials {
-		if err := r.stage(ctx, t.Name(), func() error { return t.Try(ctx, proven) }); err != nil {
-			return g, err
-		}
+	if err := r.trials(ctx, proven); err != nil {
+		return g, err
 	}
 	if len(r.plan.Task.Argv) == 0 {
 		return g, nil
@@ -177,6 +179,25 @@ func (r *run) inGuest(ctx context.Context) (g gathered, err error) {
 	}
 	err = r.stage(ctx, WorkStage, func() (err error) { g, err = proven.workAndGather(ctx); return err })
 	return g, err
+}
+
+// trials makes what was planned before the agent. What the doors wrote down by
+// then is none of the agent's doing, and not counted as that.
+func (r *run) trials(ctx context.Context, proven *Proven) error {
+	for _, t := range r.plan.Trials {
+		if err := r.stage(ctx, t.Name(), func() error { return t.Try(ctx, proven) }); err != nil {
+			return err
+		}
+	}
+	if len(r.plan.Trials) == 0 {
+		return nil
+	}
+	info, err := os.Stat(proven.Decisions())
+	if err != nil {
+		return inStage(term.StageEscape, fmt.Errorf("looking at the doors' log: %w", err))
+	}
+	r.ofTrials = info.Size()
+	return nil
 }
 
 // WorkStage is the stage in which the agent runs.

@@ -110,7 +110,7 @@ func actionPost(ctx context.Context, c console, h action.Handover, w *world) (ru
 func (w *world) action(stdout runner.Output) action.World {
 	return action.World{
 		Getenv: os.Getenv, Stdout: stdout,
-		Forge: connectForge, Preflight: w.survey, Run: w.runRequest, Head: headOf,
+		Forge: connectForge, Preflight: w.survey, Run: w.runRequest, Attack: w.attack, Head: headOf,
 	}
 }
 

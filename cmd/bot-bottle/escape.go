@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bot-bottle/action/action"
 	"github.com/bot-bottle/action/internal/atomicfile"
 	"github.com/bot-bottle/action/internal/escape"
 	"github.com/bot-bottle/action/internal/term"
@@ -114,19 +116,25 @@ func attackOwnBottle(ctx context.Context, c console, suite *escape.Suite, backen
 		return runner.Result{}, err
 	}
 	defer w.close()
-	if backend == "" {
-		backend = w.settings.Backend
-	}
-	if err := runner.CheckBackend(backend, w.deps.Backends); err != nil {
-		return runner.Result{}, err
-	}
-	plan := runner.Plan{Bottle: "escape", Backend: backend, Provider: "command", Trials: []runner.Trial{suite}}
-	plan.Policy, plan.Secrets = suite.Policy()
+	var progress runner.Progress
 	if !asJSON {
 		style := term.NewStyle(term.Colour(os.Stderr, os.Getenv))
-		w.deps.Progress = &stages{term.NewProgress(c.stderr, term.Live(os.Stderr, os.Getenv), style)}
+		progress = &stages{term.NewProgress(c.stderr, term.Live(os.Stderr, os.Getenv), style)}
 	}
-	return runner.Run(ctx, plan, w.deps), nil
+	return w.attack(ctx, "", backend, suite, progress), nil
+}
+
+// attack runs the suite in a bottle that has its policy and no agent.
+func (w *world) attack(ctx context.Context, name, backend string, suite *escape.Suite, progress runner.Progress) runner.Result {
+	backend = cmp.Or(backend, w.settings.Backend)
+	if err := runner.CheckBackend(backend, w.deps.Backends); err != nil {
+		return action.Refusal(err)
+	}
+	plan := runner.Plan{Name: name, Bottle: "escape", Backend: backend, Provider: "command", Trials: []runner.Trial{suite}}
+	plan.Policy, plan.Secrets = suite.Policy()
+	deps := w.deps
+	deps.Progress = progress
+	return runner.Run(ctx, plan, deps)
 }
 
 func tellEscape(out io.Writer, r escape.Report, f escapeFlags) error {
