@@ -1,19 +1,21 @@
 package gvisor
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/backends/guestroot"
 	"github.com/bot-bottle/action/internal/confine"
 	"github.com/bot-bottle/action/internal/policy"
+	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/preflight"
 )
 
@@ -115,25 +117,14 @@ func imageName(s backends.Spec) string {
 
 // checkImage looks for what makes the image unusable or unsafe.
 func checkImage(s backends.Spec) preflight.Finding {
-	entries, err := image(s)
+	entries, err := guestroot.Entries(s)
 	if err != nil {
-		return bad(preflight.Fail, strings.Join(hintsOf(err), "; "), "%v", err)
+		return bad(preflight.Fail, strings.Join(term.Hints(err), "; "), "%v", err)
 	}
-	var sources []string
-	for _, e := range entries {
-		if e.Kind == confine.KindBind {
-			sources = append(sources, e.Source)
-		}
+	if socket := guestroot.ListeningBelow(entries); socket != "" {
+		return bad(preflight.Fail, "a service listens below a folder that the guest gets; move its socket, or use an image", "socket %q would be reachable from the guest", socket)
 	}
-	table, err := os.Open("/proc/net/unix")
-	if err != nil {
-		return ok("%d shares", len(sources))
-	}
-	defer table.Close()
-	if found := boundSockets(bufio.NewScanner(table), sources); len(found) > 0 {
-		return bad(preflight.Fail, "a service listens below a folder that the guest gets; move its socket, or use an image", "socket %q would be reachable from the guest", found[0])
-	}
-	return ok("%d shares, no socket below them", len(sources))
+	return ok("%d entries, no socket below them", len(entries))
 }
 
 func checkCPUs(l policy.Limits) preflight.Finding {
@@ -148,7 +139,7 @@ func checkCPUs(l policy.Limits) preflight.Finding {
 func checkDisk(s backends.Spec) preflight.Finding {
 	var st syscall.Statfs_t
 	dir := s.Disk
-	for ; dir != "/"; dir = parent(dir) { // it is made at launch
+	for ; dir != "/"; dir = filepath.Dir(dir) { // it is made at launch
 		if err := syscall.Statfs(dir, &st); err == nil {
 			break
 		}
