@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/bot-bottle/action/backends"
 	"github.com/bot-bottle/action/preflight"
 )
 
@@ -18,7 +19,7 @@ func Preflight(ctx context.Context, backend string, deps Deps) ([]preflight.Find
 	var findings []preflight.Finding
 	for _, b := range deps.Backends {
 		if backend == Auto || backend == b.Name() {
-			findings = append(findings, preflight.Run(ctx, b.Checks(Plan{}.spec(deps, "preflight", preflightAlias)))...)
+			findings = append(findings, preflight.Run(ctx, backends.Looked(ctx, b).Checks(Plan{}.spec(deps, "preflight", preflightAlias)))...)
 		}
 	}
 	return findings, nil

@@ -35,7 +35,7 @@ func Descendants(pid int) ([]int, error) {
 
 // Parent reads PPid of /proc/PID/status; false where the process is gone.
 func Parent(pid int) (int, bool) {
-	fields, err := statusFields(pid)
+	fields, err := Status(pid)
 	if err != nil {
 		return 0, false
 	}
@@ -43,7 +43,8 @@ func Parent(pid int) (int, bool) {
 	return parent, err == nil
 }
 
-func statusFields(pid int) (map[string]string, error) {
+// Status gives the fields of /proc/PID/status by name (proc(5)).
+func Status(pid int) (map[string]string, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return nil, err
@@ -66,7 +67,7 @@ func Argv0(pid int) string {
 
 // Read describes the process pid under the given name.
 func Read(name string, pid int) (backends.Process, error) {
-	fields, err := statusFields(pid)
+	fields, err := Status(pid)
 	if err != nil {
 		return backends.Process{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/backends/docker"
 	"github.com/bot-bottle/action/backends/gvisor"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
@@ -59,12 +60,17 @@ func openWorld(ctx context.Context, stderr io.Writer) (*world, error) {
 	w.deps = runner.Deps{
 		Places:     places,
 		Ledger:     l,
-		Backends:   []backends.Backend{gvisor.New(places.Records())},
+		Backends:   []backends.Backend{gvisor.New(places.Records()), docker.New(dockerOptions(l.HostID()))},
 		Executable: exe,
 		Version:    version,
 		Log:        zerolog.New(zerolog.ConsoleWriter{Out: stderr, NoColor: true}).Level(level).With().Timestamp().Logger(),
 	}
 	return w, nil
+}
+
+// dockerOptions are the host's settings of the Docker backend.
+func dockerOptions(host string) docker.Options {
+	return docker.Options{Host: os.Getenv("DOCKER_HOST"), Runner: ledger.UnderRunner(os.Getenv), HostID: host}
 }
 
 func (w *world) close() { w.deps.Ledger.Close() }
