@@ -54,14 +54,15 @@ func (e *engine) checkEngine() preflight.Finding {
 }
 
 // registerHint tells how to register a runtime for bottles.
-const registerHint = `register a runtime of its own with the engine: link this program as /usr/local/bin/runsc-bottle, add "runtimes": {"runsc-bottle": {"path": "/usr/local/bin/runsc-bottle", "runtimeArgs": ["--host-uds=open", "--network=none"]}} to /etc/docker/daemon.json, then systemctl reload docker`
+const registerHint = `register a runtime of its own with the engine: link this program as /usr/local/bin/runsc-bottle, add "runtimes": {"runsc-bottle": {"path": "/usr/local/bin/runsc-bottle", "runtimeArgs": ["--host-uds=open", "--directfs=false", "--network=none"]}} to /etc/docker/daemon.json, then systemctl reload docker`
 
 func (e *engine) checkRuntime() preflight.Finding {
+	lacking := e.runtime.lacking()
 	switch {
 	case e.runtime.unknown:
 		return bad(preflight.Fail, "register it with the engine, or leave the setting docker.runtime out", "the engine has no runtime of this name")
-	case e.runtime.withoutDoors():
-		return bad(preflight.Fail, registerHint, "it is registered without --host-uds=open, so that guests can't reach their doors")
+	case len(lacking) > 0:
+		return bad(preflight.Fail, registerHint, "it is registered without %s, which a bottle needs", strings.Join(lacking, " "))
 	case e.runtime.gvisor:
 		return ok("gVisor")
 	}

@@ -247,15 +247,26 @@ func isGVisor(program, shim string) bool {
 	return strings.HasPrefix(path.Base(program), "runsc") || strings.Contains(shim, ".runsc.")
 }
 
-// withoutDoors tells whether the runtime, by its arguments, keeps guests from the
-// host's sockets. Those of a shim are in a file that the engine doesn't show: the
-// proof finds out.
-func (r ociRuntime) withoutDoors() bool {
-	if !r.gvisor || path.Base(r.path) != "runsc" && len(r.args) == 0 {
-		return false
+// neededArguments are those without which a guest can't reach its doors, and without
+// which gVisor's own kernel would have the host's root's rights over files.
+var neededArguments = map[string][]string{"host-uds": {"open", "all"}, "directfs": {"false"}}
+
+// lacking gives the names of the needed arguments that the runtime is registered
+// without. Those of a wrapper or a shim the engine doesn't show: there what the
+// guest is given, and the proof, find out.
+func (r ociRuntime) lacking() []string {
+	if !r.gvisor || len(r.args) == 0 && path.Base(r.path) != "runsc" {
+		return nil
 	}
-	return !slices.ContainsFunc(r.args, func(a string) bool {
-		value, isUDS := strings.CutPrefix(strings.TrimLeft(a, "-"), "host-uds=")
-		return isUDS && (value == "open" || value == "all")
-	})
+	var names []string
+	for name, values := range neededArguments {
+		if !slices.ContainsFunc(r.args, func(a string) bool {
+			value, found := strings.CutPrefix(strings.TrimLeft(a, "-"), name+"=")
+			return found && slices.Contains(values, value)
+		}) {
+			names = append(names, "--"+name+"="+values[0])
+		}
+	}
+	slices.Sort(names)
+	return names
 }

@@ -24,6 +24,10 @@ const (
 	gofer       = "runsc-gofer"
 )
 
+// nobody is whom runsc makes its sandbox, where that opens no file of the host
+// itself (runsc/sandbox of gVisor, --directfs=false).
+const nobody = 65534
+
 // Given reads what the guest has from the engine, and from the proc files of its
 // processes as far as this user may.
 func (g *guest) Given(ctx context.Context) (given backends.Given, err error) {
@@ -68,13 +72,25 @@ func (g *guest) processes(pid int) ([]backends.Process, error) {
 	}
 	var all []backends.Process
 	for _, pid := range pids {
-		p, err := hostproc.Read(hostproc.Argv0(pid), pid)
+		p, err := g.process(pid)
 		if err != nil {
 			return nil, fmt.Errorf("reading process %d: %w", pid, err)
 		}
 		all = append(all, p)
 	}
 	return all, nil
+}
+
+// process describes one. Who is in the engine's group and not root may not see its
+// network namespace: there the engine's word stands, which is among the settings, and
+// that it has no interface but a loopback.
+func (g *guest) process(pid int) (backends.Process, error) {
+	name := hostproc.Argv0(pid)
+	p, err := hostproc.Read(name, pid)
+	if errors.Is(err, fs.ErrPermission) && os.Getuid() != 0 {
+		return hostproc.ReadPublic(name, pid)
+	}
+	return p, err
 }
 
 // addMachine adds what the kernel says of process 1.
@@ -161,7 +177,10 @@ func (g *guest) Wanted() backends.Given {
 	}
 	slices.SortFunc(w.Shares, byTarget)
 	if g.engine.runtime.gvisor {
-		w.Processes = []backends.Process{{Name: sandbox}, {Name: gofer}}
+		w.Processes = []backends.Process{
+			{Name: sandbox, UserID: nobody, NoNewPrivs: true, Seccomp: true},
+			{Name: gofer, UserID: g.engine.root, NoNewPrivs: true, Seccomp: true, HostUsers: g.engine.root == 0},
+		}
 		return w
 	}
 	w.Processes = []backends.Process{{Name: initProcess, UserID: g.engine.root, NoNewPrivs: true, Seccomp: true, HostUsers: g.engine.root == 0}}

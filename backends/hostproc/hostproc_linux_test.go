@@ -24,6 +24,9 @@ func TestOwnProcessIsDescribed(t *testing.T) {
 	if err != nil || p.UserID != os.Getuid() || !p.HostNetwork || !p.HostUsers || !p.HostProcesses {
 		t.Errorf("got %+v, %v", p, err)
 	}
+	if public, err := ReadPublic("test", os.Getpid()); err != nil || !public.HostUsers || !public.HostProcesses || public.UserID != os.Getuid() {
+		t.Errorf("got %+v, %v", public, err)
+	}
 	mounts, err := Mounts(os.Getpid())
 	if err != nil || !slices.ContainsFunc(mounts, func(m Mount) bool { return m.Target == "/" }) {
 		t.Errorf("got %+v, %v", mounts, err)

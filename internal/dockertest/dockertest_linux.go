@@ -1,0 +1,240 @@
+package dockertest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/bot-bottle/action/internal/testenv"
+	"golang.org/x/sys/unix"
+)
+
+// patience bounds an engine's start, its end, and an answer, on a machine that does
+// much else.
+const patience = time.Minute
+
+// Runtime is an OCI runtime as the engine's settings have it.
+type Runtime struct {
+	Path string   `json:"path"`
+	Args []string `json:"runtimeArgs,omitempty"`
+}
+
+// Options say how the engine differs from one that was just installed.
+type Options struct {
+	Runtimes map[string]Runtime // besides runc
+	Flags    []string           // of dockerd
+}
+
+// Engine is a running one.
+type Engine struct {
+	Socket string
+	dir    string
+	http   http.Client
+	log    *bytes.Buffer
+	cmd    *exec.Cmd
+	ended  chan error
+}
+
+// Start starts an engine that ends with the test. It needs root and Docker.
+func Start(t testing.TB, o Options) *Engine {
+	t.Helper()
+	if os.Getuid() != 0 {
+		testenv.Skip(t, "starting a Docker Engine takes root")
+	}
+	program, err := exec.LookPath("dockerd")
+	if err != nil {
+		testenv.Skip(t, "there is no dockerd; `make setup` installs one on Debian")
+	}
+	e := &Engine{dir: testenv.ShortDir(t), log: &bytes.Buffer{}, ended: make(chan error, 1)}
+	e.Socket = filepath.Join(e.dir, "docker.sock")
+	e.http.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", e.Socket)
+	}}
+	e.http.Timeout = patience
+	e.cmd = exec.Command(program, append(e.flags(t, o), o.Flags...)...)
+	e.cmd.Stdout, e.cmd.Stderr = e.log, e.log
+	e.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	e.start(t)
+	t.Cleanup(func() { e.stop(t) })
+	e.await(t)
+	return e
+}
+
+// flags keep everything of the engine in its own folder, and its hands off the
+// host's network.
+func (e *Engine) flags(t testing.TB, o Options) []string {
+	t.Helper()
+	if o.Runtimes == nil {
+		o.Runtimes = map[string]Runtime{}
+	}
+	settings, err := json.Marshal(map[string]any{"runtimes": o.Runtimes})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(e.dir, "daemon.json"), settings, 0o600)
+	}
+	if err != nil {
+		t.Fatalf("writing the engine's settings: %v", err)
+	}
+	return []string{
+		"--config-file", filepath.Join(e.dir, "daemon.json"), "--host", "unix://" + e.Socket,
+		"--data-root", filepath.Join(e.dir, "data"), "--exec-root", filepath.Join(e.dir, "exec"), "--pidfile", filepath.Join(e.dir, "pid"),
+		"--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false",
+	}
+}
+
+// start starts the program in a thread that stays until it has ended: the signal at
+// its parent's death is one at that thread's (prctl(2)).
+func (e *Engine) start(t testing.TB) {
+	t.Helper()
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := e.cmd.Start()
+		started <- err
+		if err == nil {
+			e.ended <- e.cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		t.Fatalf("starting the engine: %v", err)
+	}
+}
+
+// await waits until the engine answers. It has no way to say when that will be.
+func (e *Engine) await(t testing.TB) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		select {
+		case err := <-e.ended:
+			e.ended <- err
+			t.Fatalf("the engine has ended: %v\n%s", err, e.log)
+		default:
+		}
+		if answer, err := e.http.Get("http://docker/_ping"); err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return
+			}
+		}
+	}
+	t.Fatalf("the engine does not answer within %v", patience)
+}
+
+// Signal sends s to the engine's own process.
+func (e *Engine) Signal(s os.Signal) error { return e.cmd.Process.Signal(s) }
+
+// stop ends the engine and what it would leave: its containerd, and mounts.
+func (e *Engine) stop(t testing.TB) {
+	e.Signal(syscall.SIGCONT) // where a test has stopped it
+	e.Signal(syscall.SIGTERM)
+	select {
+	case <-e.ended:
+	case <-time.After(patience):
+		t.Errorf("the engine does not end within %v", patience)
+		e.Signal(syscall.SIGKILL)
+		<-e.ended
+	}
+	if err := e.endContainerd(); err != nil {
+		t.Errorf("ending the engine's containerd: %v", err)
+	}
+	e.unmount(t)
+}
+
+// endContainerd ends the engine's child where it has survived.
+func (e *Engine) endContainerd() error {
+	b, err := os.ReadFile(filepath.Join(e.dir, "exec/containerd/containerd.pid"))
+	if err != nil {
+		return nil // it went with the engine
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return err
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if !bytes.Contains(cmdline, []byte(e.dir)) {
+		return nil // another process has its number
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+		return err
+	}
+	_, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience/time.Millisecond))
+	return err
+}
+
+// unmount takes away the mounts below the engine's folder, the innermost first.
+func (e *Engine) unmount(t testing.TB) {
+	table, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Errorf("listing mounts: %v", err)
+	}
+	lines := strings.Split(string(table), "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		if f := strings.Fields(lines[i]); len(f) > 1 && strings.HasPrefix(f[1], e.dir+"/") {
+			unix.Unmount(f[1], unix.MNT_DETACH)
+		}
+	}
+}
+
+// Call asks the engine for path of its API ("/containers/json?all=1") with body, if
+// it isn't nil, and decodes the answer into into, if it isn't nil.
+func (e *Engine) Call(t testing.TB, method, path string, body, into any) {
+	t.Helper()
+	var content bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&content).Encode(body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request, err := http.NewRequest(method, "http://docker"+path, &content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := e.http.Do(request)
+	if err != nil {
+		t.Fatalf("asking the engine: %v", err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode >= http.StatusBadRequest {
+		var said bytes.Buffer
+		said.ReadFrom(answer.Body)
+		t.Fatalf("asking the engine for %s: %s %s", path, answer.Status, &said)
+	}
+	if into != nil {
+		if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
+			t.Fatalf("asking the engine for %s: %v", path, err)
+		}
+	}
+}
+
+// Containers gives the names of all containers, running or not.
+func (e *Engine) Containers(t testing.TB) []string {
+	t.Helper()
+	var list []struct{ Names []string }
+	e.Call(t, http.MethodGet, "/containers/json?all=1", nil, &list)
+	var names []string
+	for _, c := range list {
+		names = append(names, strings.TrimPrefix(strings.Join(c.Names, ","), "/"))
+	}
+	return names
+}
