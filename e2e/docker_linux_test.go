@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/bot-bottle/action/backends/backendtest"
-	"github.com/bot-bottle/action/internal/dockertest"
+	"github.com/bot-bottle/action/backends/docker/dockertest"
 	"github.com/bot-bottle/action/internal/testenv"
 )
 
