@@ -165,16 +165,13 @@ type writable struct {
 var writables = []writable{
 	{backends.GuestWorkspace, "0755", backends.AgentID, 8},
 	{backends.GuestHome, "0755", backends.AgentID, 4},
-	{"/tmp", "1777", 0, 2},
+	{"/tmp", "1777", 0, 1},
 	{"/var/tmp", "1777", 0, 1},
-	{"/run", "0755", 0, 0},
-	{"/root", "0700", 0, 0},
+	{"/run", "0755", 0, 1},
+	{"/root", "0700", 0, 1},
 }
 
-const (
-	allParts  = 16
-	leastPart = 256 << 10 // bytes of the places without a share of their own
-)
+const allParts = 16
 
 func writablePaths() []string {
 	var paths []string
@@ -190,7 +187,7 @@ func writablePaths() []string {
 func tmpfs(l policy.Limits) map[string]string {
 	all := map[string]string{}
 	for _, w := range writables {
-		size := max(l.DiskBytes/allParts*w.parts, leastPart)
+		size := l.DiskBytes / allParts * w.parts
 		if heldByMemory(l) {
 			size = l.DiskBytes
 		}

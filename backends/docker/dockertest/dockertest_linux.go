@@ -44,6 +44,7 @@ type Engine struct {
 	dir    string
 	http   http.Client
 	log    *bytes.Buffer
+	argv   []string
 	cmd    *exec.Cmd
 	ended  chan error
 }
@@ -58,19 +59,39 @@ func Start(t testing.TB, o Options) *Engine {
 	if err != nil {
 		testenv.Skip(t, "there is no dockerd; `make setup` installs one on Debian")
 	}
-	e := &Engine{dir: testenv.ShortDir(t), log: &bytes.Buffer{}, ended: make(chan error, 1)}
+	e := &Engine{dir: testenv.ShortDir(t), log: &bytes.Buffer{}}
 	e.Socket = filepath.Join(e.dir, "docker.sock")
 	e.http.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", e.Socket)
 	}}
 	e.http.Timeout = patience
-	e.cmd = exec.Command(program, append(e.flags(t, o), o.Flags...)...)
+	e.argv = append(append([]string{program}, e.flags(t, o)...), o.Flags...)
+	t.Cleanup(func() { e.stop(t) })
+	e.Restart(t)
+	return e
+}
+
+// Restart starts the engine again, after Kill.
+func (e *Engine) Restart(t testing.TB) {
+	t.Helper()
+	if err := e.endContainerd(); err != nil {
+		t.Fatalf("ending the engine's containerd: %v", err)
+	}
+	e.cmd = exec.Command(e.argv[0], e.argv[1:]...)
 	e.cmd.Stdout, e.cmd.Stderr = e.log, e.log
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	e.start(t)
-	t.Cleanup(func() { e.stop(t) })
 	e.await(t)
-	return e
+}
+
+// Kill ends the engine's own process without giving it a chance to do anything. Its
+// containers stay.
+func (e *Engine) Kill(t testing.TB) {
+	t.Helper()
+	if err := e.Signal(syscall.SIGKILL); err != nil {
+		t.Fatalf("killing the engine: %v", err)
+	}
+	e.ended <- <-e.ended // it has ended; stop waits too
 }
 
 // flags keep everything of the engine in its own folder, and its hands off the
@@ -98,13 +119,14 @@ func (e *Engine) flags(t testing.TB, o Options) []string {
 // its parent's death is one at that thread's (prctl(2)).
 func (e *Engine) start(t testing.TB) {
 	t.Helper()
-	started := make(chan error)
+	started, ended, cmd := make(chan error), make(chan error, 1), e.cmd
+	e.ended = ended
 	go func() {
 		runtime.LockOSThread()
-		err := e.cmd.Start()
+		err := cmd.Start()
 		started <- err
 		if err == nil {
-			e.ended <- e.cmd.Wait()
+			ended <- cmd.Wait()
 		}
 	}()
 	if err := <-started; err != nil {
@@ -137,6 +159,9 @@ func (e *Engine) Signal(s os.Signal) error { return e.cmd.Process.Signal(s) }
 
 // stop ends the engine and what it would leave: its containerd, and mounts.
 func (e *Engine) stop(t testing.TB) {
+	if e.cmd.Process == nil {
+		return // it never started
+	}
 	e.Signal(syscall.SIGCONT) // where a test has stopped it
 	e.Signal(syscall.SIGTERM)
 	select {
@@ -152,12 +177,15 @@ func (e *Engine) stop(t testing.TB) {
 	e.unmount(t)
 }
 
-// endContainerd ends the engine's child where it has survived.
+// endContainerd ends the engine's child where it has survived, and forgets its
+// number: an engine would wait for one that has ended and that nobody has reaped.
 func (e *Engine) endContainerd() error {
-	b, err := os.ReadFile(filepath.Join(e.dir, "exec/containerd/containerd.pid"))
+	file := filepath.Join(e.dir, "exec/containerd/containerd.pid")
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil // it went with the engine
 	}
+	defer os.Remove(file)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil {
 		return err
