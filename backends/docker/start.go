@@ -161,7 +161,7 @@ func (g *guest) start(ctx context.Context, b *Backend) error {
 		defer cancel()
 		select {
 		case exit := <-exits:
-			g.err = exitError(exit)
+			g.err = g.exitError(waiting, exit)
 		case err := <-errs:
 			g.err = fmt.Errorf("waiting for the container's end: %w", err)
 		}
@@ -169,14 +169,23 @@ func (g *guest) start(ctx context.Context, b *Backend) error {
 	return nil
 }
 
-func exitError(exit container.WaitResponse) error {
-	switch {
-	case exit.Error != nil:
+// errMemory is the reason of a guest of which the kernel ended a process for memory.
+var errMemory = errors.New("memory limit exceeded")
+
+func (g *guest) exitError(ctx context.Context, exit container.WaitResponse) error {
+	if exit.Error != nil {
 		return errors.New(exit.Error.Message)
-	case exit.StatusCode != 0:
-		return fmt.Errorf("process 1 of the guest ended with code %d", exit.StatusCode)
 	}
-	return nil
+	if exit.StatusCode == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	ended := fmt.Errorf("process 1 of the guest ended with code %d", exit.StatusCode)
+	if found, err := g.client.ContainerInspect(ctx, g.id); err == nil && found.State != nil && found.State.OOMKilled {
+		return fmt.Errorf("%w: %w", errMemory, ended)
+	}
+	return ended
 }
 
 // Done is closed when the engine has seen the container end, or is gone itself.
