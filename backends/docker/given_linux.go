@@ -93,8 +93,16 @@ func (g *guest) process(pid int) (backends.Process, error) {
 	return p, err
 }
 
-// addMachine adds what the kernel says of process 1.
+// addMachine adds what the kernel says of the process pid: the limits that it is
+// held to, and under runc, where it is process 1 of the guest, its capabilities.
 func (g *guest) addMachine(pid int, s map[string]string) error {
+	if !g.spec.Limits.BestEffort {
+		l, err := hostproc.Limits(pid)
+		if err != nil {
+			return err
+		}
+		s[inForce] = limitWords(l)
+	}
 	if g.engine.runtime.gvisor {
 		return nil // its capabilities are the sentry's matter
 	}
@@ -102,8 +110,25 @@ func (g *guest) addMachine(pid int, s map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("reading process %d: %w", pid, err)
 	}
-	s["capabilities of process 1"] = strings.Join([]string{fields["CapPrm"], fields["CapBnd"], fields["CapAmb"]}, " ")
+	s[capabilities] = words([]string{fields["CapPrm"], fields["CapBnd"], fields["CapAmb"]})
 	return nil
+}
+
+// Names of settings that are read from the kernel.
+const (
+	inForce      = "limits in force"
+	capabilities = "capabilities of process 1"
+)
+
+func limitWords(l hostproc.CgroupLimits) string {
+	return fmt.Sprintf("%d bytes, %d tasks, %d thousandths of a processor", l.MemoryBytes, l.Tasks, l.MilliCPUs)
+}
+
+// wantedLimits are those that were asked for; the kernel counts memory in pages.
+func (g *guest) wantedLimits() hostproc.CgroupLimits {
+	r := g.plan.host.Resources
+	page := int64(os.Getpagesize())
+	return hostproc.CgroupLimits{MemoryBytes: r.Memory / page * page, Tasks: *r.PidsLimit, MilliCPUs: r.NanoCPUs / 1e6}
 }
 
 // shares lists what of the host's file systems the guest has mounted.
@@ -176,6 +201,9 @@ func (g *guest) Wanted() backends.Given {
 		w.Shares = append(w.Shares, backends.Share{Target: m.Target, ReadOnly: true})
 	}
 	slices.SortFunc(w.Shares, byTarget)
+	if !g.spec.Limits.BestEffort {
+		w.Settings[inForce] = limitWords(g.wantedLimits())
+	}
 	if g.engine.runtime.gvisor {
 		w.Processes = []backends.Process{
 			{Name: sandbox, UserID: nobody, NoNewPrivs: true, Seccomp: true},
@@ -185,7 +213,7 @@ func (g *guest) Wanted() backends.Given {
 	}
 	w.Processes = []backends.Process{{Name: initProcess, UserID: g.engine.root, NoNewPrivs: true, Seccomp: true, HostUsers: g.engine.root == 0}}
 	set := capabilitySet(g.engine.capabilities(g.spec.Root))
-	w.Settings["capabilities of process 1"] = strings.Join([]string{set, set, "0000000000000000"}, " ")
+	w.Settings[capabilities] = words([]string{set, set, capabilitySet(nil)})
 	return w
 }
 
