@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,6 +71,19 @@ func TestDockerWithRuncPassesTheBackendKit(t *testing.T) {
 func TestDockerWithGVisorPassesTheBackendKit(t *testing.T) {
 	engine := dockertest.Start(t, dockertest.Options{Runtimes: runsc(t, bottleArguments...)})
 	eachCaller(t, func(t *testing.T, w *world) { w.with(engine).dockerKit(t, engine, backendtest.Options{}) })
+}
+
+func TestRootOfAContainerWithMappedUsersIsNobodyOnTheHost(t *testing.T) {
+	const from = 1_800_000_000
+	engine := dockertest.Start(t, dockertest.Options{MappedFrom: from})
+	eachCaller(t, func(t *testing.T, w *world) {
+		args := append(append([]string{"run", "--quiet", "--backend", "docker", "--root"}, w.with(engine).container()...), "--", "sh", "-c", "id -u; read a b c < /proc/self/uid_map; echo $a $b; touch /run/x; ls /sys/fs/cgroup")
+		want := fmt.Sprintf("0\n0 %d\n", from)
+		if r := w.run(args...); r.code != 0 || r.stdout != want {
+			t.Errorf("wanted %q, got %s", want, r)
+		}
+		w.nothingLeft()
+	})
 }
 
 func TestDockerSaysWhatStandsInTheWay(t *testing.T) {

@@ -66,15 +66,33 @@ func (e *engine) hostConfig(s backends.Spec) container.HostConfig {
 		LogConfig:      container.LogConfig{Type: "none"},
 		CapDrop:        []string{"ALL"},
 		CapAdd:         e.capabilities(s.Root),
-		SecurityOpt:    []string{"no-new-privileges", "seccomp=" + seccompProfile},
+		SecurityOpt:    []string{"no-new-privileges", "seccomp=" + filter()},
 		ReadonlyRootfs: true,
-		Tmpfs:          tmpfs(s.Limits),
+		Tmpfs:          e.tmpfs(s.Limits),
 		ShmSize:        shmBytes,
 		Init:           &noInit,
 		MaskedPaths:    maskedPaths,
 		ReadonlyPaths:  readonlyPaths,
 		Resources:      e.resources(s.Limits),
 	}
+}
+
+// tmpfs gives the file systems in memory. With mapped users and control groups of
+// version 1 the engine would let the guest write to their files, as far as their
+// owners are mapped: there it sees none.
+func (e *engine) tmpfs(l policy.Limits) map[string]string {
+	all := tmpfs(l)
+	if e.root > 0 && e.info.CgroupVersion == "1" {
+		all["/sys/fs/cgroup"] = "ro,noexec,nosuid,nodev,size=4096"
+	}
+	return all
+}
+
+func filter() string {
+	if mutation.On(mutation.GuestSyscalls) {
+		return "unconfined"
+	}
+	return seccompProfile
 }
 
 func networkMode() container.NetworkMode {

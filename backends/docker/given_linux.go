@@ -155,9 +155,13 @@ func (g *guest) shares(found container.InspectResponse, processes []backends.Pro
 	return hostShares(mounts, ours), nil
 }
 
-// hostShares are the mounts whose file system is one of the host's too. The others
-// (proc, what is memory) were made for the guest. Control groups are one file system
-// for all, of which the guest sees its own part; they count where it can write.
+// ownTypes are the file systems that the kernel makes anew for a guest. One that the
+// host has mounted too was not.
+var ownTypes = []string{"proc", "sysfs", "tmpfs", "devpts", "mqueue"}
+
+// hostShares are the mounts of what may be the host's. Control groups are one file
+// system for all, of which the guest sees its own part; they count where it can
+// write.
 func hostShares(mounts, host []hostproc.Mount) []backends.Share {
 	devices := map[string]bool{}
 	for _, m := range host {
@@ -165,12 +169,19 @@ func hostShares(mounts, host []hostproc.Mount) []backends.Share {
 	}
 	var shares []backends.Share
 	for _, m := range mounts {
-		if devices[m.Device] && !(strings.HasPrefix(m.Type, "cgroup") && m.ReadOnly) {
+		own := slices.Contains(ownTypes, m.Type) && !devices[m.Device]
+		if !own && !(strings.HasPrefix(m.Type, "cgroup") && m.ReadOnly) && !plainDevice(m) {
 			shares = append(shares, backends.Share{Target: m.Target, ReadOnly: m.ReadOnly})
 		}
 	}
 	slices.SortFunc(shares, byTarget)
 	return shares
+}
+
+// plainDevice tells whether m is a device node that every guest has: in a user
+// namespace, where none can be made, runc binds the host's own.
+func plainDevice(m hostproc.Mount) bool {
+	return m.Type == "devtmpfs" && slices.Contains([]string{"/null", "/zero", "/full", "/random", "/urandom", "/tty"}, m.Root)
 }
 
 // engineShares are the mounts by the engine's word, for whom the kernel doesn't tell

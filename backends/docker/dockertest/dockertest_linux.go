@@ -35,7 +35,9 @@ type Runtime struct {
 // Options say how the engine differs from one that was just installed.
 type Options struct {
 	Runtimes map[string]Runtime // besides runc
-	Flags    []string           // of dockerd
+	// MappedFrom is the host's user id that a container's root has (userns-remap);
+	// 0 means that the users are the host's.
+	MappedFrom int
 }
 
 // Engine is a running one.
@@ -65,7 +67,10 @@ func Start(t testing.TB, o Options) *Engine {
 		return new(net.Dialer).DialContext(ctx, "unix", e.Socket)
 	}}
 	e.http.Timeout = patience
-	e.argv = append(append([]string{program}, e.flags(t, o)...), o.Flags...)
+	e.argv = append([]string{program}, e.flags(t, o)...)
+	if o.MappedFrom != 0 {
+		e.argv = e.mapped(t, o.MappedFrom)
+	}
 	t.Cleanup(func() { e.stop(t) })
 	e.Restart(t)
 	return e
@@ -113,6 +118,18 @@ func (e *Engine) flags(t testing.TB, o Options) []string {
 		"--data-root", filepath.Join(e.dir, "data"), "--exec-root", filepath.Join(e.dir, "exec"), "--pidfile", filepath.Join(e.dir, "pid"),
 		"--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false",
 	}
+}
+
+// mapped gives the command for an engine that maps users: in a mount namespace of its
+// own, where nobody has ids from the given one on (subuid(5)).
+func (e *Engine) mapped(t testing.TB, from int) []string {
+	t.Helper()
+	file := filepath.Join(e.dir, "subids")
+	if err := os.WriteFile(file, fmt.Appendf(nil, "nobody:%d:65536\n", from), 0o644); err != nil {
+		t.Fatalf("writing subordinate ids: %v", err)
+	}
+	script := `mount --bind "$0" /etc/subuid && mount --bind "$0" /etc/subgid && exec "$@"`
+	return append(append([]string{"unshare", "--mount", "sh", "-c", script, file}, e.argv...), "--userns-remap=nobody:nogroup")
 }
 
 // start starts the program in a thread that stays until it has ended: the signal at
