@@ -45,6 +45,8 @@ var onlyFrom = map[string][]string{
 	"github.com/google/go-containerregistry": {"internal/image"},
 	"github.com/spf13/cobra":                 {"cmd"},
 	"github.com/bluekeyes/go-gitdiff":        {"internal/workspace"},
+	"github.com/docker/docker":               {"backends/docker"},
+	"github.com/moby/profiles":               nil, // tests only
 	"github.com/elastic/go-seccomp-bpf":      {"internal/doors"},
 }
 

@@ -131,6 +131,7 @@ func choose(ctx context.Context, plan Plan, deps Deps) (chosen, error) {
 		if plan.Backend != Auto && plan.Backend != b.Name() {
 			continue
 		}
+		b = backends.Looked(ctx, b)
 		findings := preflight.Run(ctx, b.Checks(plan.spec(deps, "preflight", preflightAlias)))
 		failed := preflight.Failed(findings)
 		if len(failed) == 0 {

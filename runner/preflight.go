@@ -94,7 +94,7 @@ func Preflight(ctx context.Context, o SurveyOptions, deps Deps) (Survey, error) 
 	all.Go(func() { s.Host = preflight.Run(ctx, append(hostChecks(Plan{}, deps), o.checks()...)) })
 	for i, b := range asked {
 		all.Go(func() {
-			s.Backends[i] = Prospect{b.Name(), preflight.Run(ctx, b.Checks(Plan{}.spec(deps, "preflight", preflightAlias)))}
+			s.Backends[i] = Prospect{b.Name(), preflight.Run(ctx, backends.Looked(ctx, b).Checks(Plan{}.spec(deps, "preflight", preflightAlias)))}
 		})
 	}
 	all.Wait()

@@ -1,15 +1,15 @@
 package gvisor
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/backends/guestroot"
 	"github.com/bot-bottle/action/internal/confine"
 	"github.com/bot-bottle/action/internal/policy"
+	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/preflight"
 )
 
@@ -53,23 +53,12 @@ func imageName(s backends.Spec) string {
 
 // checkImage looks for what makes the image unusable or unsafe.
 func checkImage(host preflight.Host, s backends.Spec) preflight.Finding {
-	entries, err := image(s)
+	entries, err := guestroot.Entries(s)
 	if err != nil {
-		return host.Found(imageUnusable, err.Error(), "{hint}", strings.Join(hintsOf(err), "; "))
+		return host.Found(imageUnusable, err.Error(), "{hint}", strings.Join(term.Hints(err), "; "))
 	}
-	var sources []string
-	for _, e := range entries {
-		if e.Kind == confine.KindBind {
-			sources = append(sources, e.Source)
-		}
+	if socket := guestroot.ListeningBelow(entries); socket != "" {
+		return host.Found(imageSocket, fmt.Sprintf("socket %q would be reachable from the guest", socket))
 	}
-	table, err := os.Open("/proc/net/unix")
-	if err != nil {
-		return preflight.Passed(fmt.Sprintf("%d shares", len(sources)))
-	}
-	defer table.Close()
-	if found := boundSockets(bufio.NewScanner(table), sources); len(found) > 0 {
-		return host.Found(imageSocket, fmt.Sprintf("socket %q would be reachable from the guest", found[0]))
-	}
-	return preflight.Passed(fmt.Sprintf("%d shares, no socket below them", len(sources)))
+	return preflight.Passed(fmt.Sprintf("%d entries, no socket below them", len(entries)))
 }

@@ -1,6 +1,7 @@
 package gvisor
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/backends/guestroot"
 	"github.com/bot-bottle/action/internal/confine"
 	"github.com/bot-bottle/action/internal/mutation"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -36,7 +38,7 @@ type layout struct {
 	oci     *specs.Spec
 }
 
-func newLayout(s backends.Spec, image []confine.Entry) (layout, error) {
+func newLayout(s backends.Spec, image []guestroot.Entry) (layout, error) {
 	l := layout{oci: ociSpec(s)}
 	config, err := marshalOCI(l.oci)
 	if err != nil {
@@ -62,12 +64,35 @@ func newLayout(s backends.Spec, image []confine.Entry) (layout, error) {
 		Exe:         helperBinary,
 		Argv:        runscArgs(s),
 		Env:         []string{},
-		Root:        append(root, image...),
+		Root:        append(root, inHelper(image)...),
 		UserID:      s.UserID,
 		CPUs:        processors(s.Limits.CPUs, s.Alias.As4()[3]),
 		MemoryBytes: s.Limits.MemoryBytes,
 	}
 	return l, nil
+}
+
+// kinds are confine's words for guestroot's.
+var kinds = map[guestroot.Kind]confine.EntryKind{
+	guestroot.KindDir: confine.KindDir, guestroot.KindFile: confine.KindFile,
+	guestroot.KindSymlink: confine.KindSymlink, guestroot.KindBind: confine.KindBind,
+}
+
+// inHelper puts the guest's root where the helper has it.
+func inHelper(image []guestroot.Entry) []confine.Entry {
+	var entries []confine.Entry
+	for _, e := range image {
+		entries = append(entries, confine.Entry{Kind: kinds[e.Kind], Target: helperRootfs + e.Target, Source: e.Source, Data: e.Data, Mode: e.Mode})
+	}
+	return entries
+}
+
+func marshalOCI(s *specs.Spec) ([]byte, error) {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the guest's configuration: %w", err)
+	}
+	return b, nil
 }
 
 // runscArgs starts the guest attached: it lives no longer than this command.
@@ -157,29 +182,6 @@ func processors(n int, seed byte) []int {
 	}
 	slices.Sort(picked)
 	return picked
-}
-
-// passwd and group are the guest's users. The shell exists in every image that
-// passes the checks.
-const (
-	passwd = "root:x:0:0:root:/root:/bin/sh\nagent:x:1000:1000:agent:/home/agent:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
-	group  = "root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n"
-)
-
-// etcFiles are the made-up files of the guest's /etc. There is no resolv.conf and
-// no name service but files: names fail at once.
-func etcFiles(alias string) map[string]string {
-	return map[string]string{
-		"passwd":        passwd,
-		"group":         group,
-		"hosts":         "127.0.0.1 localhost\n::1 localhost\n" + alias + " bottle\n",
-		"hostname":      "bottle\n",
-		"nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
-		"services":      "http 80/tcp\nhttps 443/tcp\nssh 22/tcp\ngit 9418/tcp\n",
-		"protocols":     "ip 0 IP\nicmp 1 ICMP\ntcp 6 TCP\nudp 17 UDP\n",
-		"shells":        "/bin/sh\n",
-		"os-release":    "ID=bottle\nNAME=bottle\nPRETTY_NAME=\"bot-bottle guest (host tools)\"\n",
-	}
 }
 
 // cpuList parses a list as in /proc/self/status, "0-3,8" (proc(5)).

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/backends/guestroot"
 	"github.com/bot-bottle/action/internal/confine"
 	"github.com/bot-bottle/action/internal/guest/probe"
 )
@@ -43,7 +44,7 @@ func (b *Backend) Create(_ context.Context, s backends.Spec, h backends.Handle) 
 
 // Start boots the guest.
 func (b *Backend) Start(ctx context.Context, s backends.Spec, h backends.Handle) (backends.Guest, error) {
-	entries, err := image(s)
+	entries, err := guestroot.Entries(s)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/backends/docker"
 	"github.com/bot-bottle/action/backends/gvisor"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
@@ -38,7 +39,7 @@ func openWorld(ctx context.Context, stderr io.Writer) (*world, error) {
 			fmt.Fprintf(stderr, "hint: %s\n", n.Hint)
 		}
 	}
-	w.deps.Ledger = l
+	w.deps.Ledger, w.deps.Backends = l, allBackends(w.deps.Places, l.HostID())
 	return w, nil
 }
 
@@ -67,11 +68,22 @@ func lookAround(stderr io.Writer) (*world, error) {
 	}
 	return &world{settings: s, stderr: stderr, deps: runner.Deps{
 		Places:     places,
-		Backends:   []backends.Backend{gvisor.New(places.Records())},
+		Backends:   allBackends(places, ""),
 		Executable: exe,
 		Version:    version,
 		Log:        zerolog.New(zerolog.ConsoleWriter{Out: stderr, NoColor: true}).Level(level).With().Timestamp().Logger(),
 	}}, nil
+}
+
+// allBackends gives those of this build, the strongest first. Without the ledger's
+// id of this host they can look around, and make nothing.
+func allBackends(places runner.Places, host string) []backends.Backend {
+	return []backends.Backend{gvisor.New(places.Records()), docker.New(dockerOptions(host))}
+}
+
+// dockerOptions are the host's settings of the Docker backend.
+func dockerOptions(host string) docker.Options {
+	return docker.Options{Host: os.Getenv("DOCKER_HOST"), Runner: ledger.UnderRunner(os.Getenv), HostID: host}
 }
 
 func (w *world) close() { w.deps.Ledger.Close() }

@@ -15,7 +15,8 @@ const (
 	ProofNegative   Point = "proof-negative"    // the proof ignores what the collectors got
 	ProofPositive   Point = "proof-positive"    // the proof ignores whether the doors saw the nonce
 	GivenUnread     Point = "given-unread"      // what the running guest was given is not compared with the plan
-	GuestNetwork    Point = "guest-network"     // the gvisor guest gets the host's network
+	GuestNetwork    Point = "guest-network"     // the guest gets the host's network
+	GuestSyscalls   Point = "guest-syscalls"    // the container makes any system call
 	GuestSocket     Point = "guest-socket"      // one more socket is put among the doors
 	EgressAllowAll  Point = "egress-allow-all"  // the egress door allows every host
 	EgressAddresses Point = "egress-addresses"  // the egress door dials any resolved address

@@ -1,24 +1,23 @@
-package gvisor
+package guestroot
 
 import (
 	"errors"
 	"fmt"
 	"os"
 
-	"github.com/bot-bottle/action/internal/confine"
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/term"
 )
 
 // appendPrograms binds what of the host the guest gets besides its tools, each by
 // itself and not recursively.
-func appendPrograms(entries []confine.Entry, programs []policy.Program) ([]confine.Entry, error) {
+func appendPrograms(entries []Entry, programs []policy.Program) ([]Entry, error) {
 	for _, p := range programs {
 		if err := checkProgram(p.Host); err != nil {
 			return nil, term.Errorf(term.StagePreflight, p.Host, "putting a program into the guest: %w", err).
 				WithHint("install the program anew; what the guest gets is folders and files, without sockets")
 		}
-		entries = append(entries, confine.Entry{Kind: confine.KindBind, Source: p.Host, Target: helperRootfs + p.Guest})
+		entries = append(entries, Entry{Kind: KindBind, Source: p.Host, Target: p.Guest})
 	}
 	return entries, nil
 }

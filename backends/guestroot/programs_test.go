@@ -1,4 +1,4 @@
-package gvisor
+package guestroot
 
 import (
 	"net"
@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/bot-bottle/action/backends"
-	"github.com/bot-bottle/action/internal/confine"
 	"github.com/bot-bottle/action/internal/policy"
+	"github.com/bot-bottle/action/internal/term"
 )
 
 func TestProgramsAreBoundOneByOne(t *testing.T) {
@@ -21,12 +21,12 @@ func TestProgramsAreBoundOneByOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := targets(entries, confine.KindBind); got != "/opt/bot-bottle/agents/cli /opt/bot-bottle/agents/node" {
+	if got := targets(entries, KindBind); got != "/opt/bot-bottle/agents/cli /opt/bot-bottle/agents/node" {
 		t.Errorf("binds %q", got)
 	}
 	for _, e := range entries {
-		if e.Writable || e.Device {
-			t.Errorf("%+v is more than to be read", e)
+		if e.Kind != KindBind || e.Source == "" {
+			t.Errorf("%+v is no bind", e)
 		}
 	}
 }
@@ -40,7 +40,7 @@ func TestProgramsThatAreNoneAreRefused(t *testing.T) {
 	defer l.Close()
 	for name, want := range map[string]string{"absent": "no such file", "link": "neither a folder nor a file", "sock": "is a socket"} {
 		_, err := appendPrograms(nil, []policy.Program{{Host: filepath.Join(root, name), Guest: "/opt/bot-bottle/agents/x"}})
-		if err == nil || !strings.Contains(err.Error(), want) || len(hintsOf(err)) == 0 {
+		if err == nil || !strings.Contains(err.Error(), want) || len(term.Hints(err)) == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -51,7 +51,7 @@ func TestProgramsOfTheHostDontGoIntoAnImage(t *testing.T) {
 	s := backends.Spec{Alias: netip.MustParseAddr("127.0.0.16"), Image: policy.Image{
 		Rootfs: root, Programs: []policy.Program{{Host: filepath.Join(root, "pkg"), Guest: "/opt/bot-bottle/agents/cli"}},
 	}}
-	if _, err := image(s); err == nil || len(hintsOf(err)) == 0 {
+	if _, err := Entries(s); err == nil || len(term.Hints(err)) == 0 {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,8 +1,6 @@
-package gvisor
+package guestroot
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,22 +11,13 @@ import (
 	"strings"
 
 	"github.com/bot-bottle/action/backends"
-	"github.com/bot-bottle/action/internal/confine"
 	"github.com/bot-bottle/action/internal/term"
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-func marshalOCI(s *specs.Spec) ([]byte, error) {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the guest's configuration: %w", err)
-	}
-	return b, nil
-}
-
-// image gives the entries that make the guest's root file system, read-only for
-// everything that is the host's.
-func image(s backends.Spec) ([]confine.Entry, error) {
+// Entries gives what makes the guest's root file system, read-only for everything
+// that is the host's. An error is a *term.Error of the preflight stage where the
+// image is at fault.
+func Entries(s backends.Spec) ([]Entry, error) {
 	if s.Image.Rootfs != "" && len(s.Image.Programs) > 0 {
 		return nil, term.Errorf(term.StagePreflight, s.Image.Rootfs, "making the image: programs of the host don't fit into another system's image").
 			WithHint("install them in the image")
@@ -58,7 +47,7 @@ var etcTools = []string{"alternatives", "ld.so.cache"}
 // hostTools makes the guest's root from the programs of the host at root ("/"
 // but in tests). Each child of /usr is bound by itself and not recursively, so
 // that nothing mounted below is taken along.
-func hostTools(root, alias string) ([]confine.Entry, error) {
+func hostTools(root, alias string) ([]Entry, error) {
 	if _, err := os.Stat(filepath.Join(root, "etc/NIXOS")); err == nil {
 		return nil, term.Errorf(term.StagePreflight, "image", "using the host's tools: NixOS has none below /usr").
 			WithHint("give the bottle an image: `image: {rootfs: /path}`, for instance what `nix build` made of the tools it needs")
@@ -78,7 +67,7 @@ func hostTools(root, alias string) ([]confine.Entry, error) {
 
 // bindChildren appends what the folder dir of the host holds, for the guest's
 // folder target, without the names in except.
-func bindChildren(entries []confine.Entry, dir, target string, except []string) ([]confine.Entry, error) {
+func bindChildren(entries []Entry, dir, target string, except []string) ([]Entry, error) {
 	children, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -93,13 +82,13 @@ func bindChildren(entries []confine.Entry, dir, target string, except []string) 
 
 // appendChild appends the host's file or folder, if it is one, or the link as it
 // stands. Devices, pipes and sockets are nobody's tools.
-func appendChild(entries []confine.Entry, source, target string) []confine.Entry {
+func appendChild(entries []Entry, source, target string) []Entry {
 	info, err := os.Lstat(source)
 	switch {
 	case err != nil:
 		return entries
 	case info.IsDir(), info.Mode().IsRegular():
-		return append(entries, confine.Entry{Kind: confine.KindBind, Source: source, Target: helperRootfs + target})
+		return append(entries, Entry{Kind: KindBind, Source: source, Target: target})
 	case info.Mode()&fs.ModeSymlink == 0:
 		return entries
 	}
@@ -107,18 +96,18 @@ func appendChild(entries []confine.Entry, source, target string) []confine.Entry
 	if err != nil {
 		return entries
 	}
-	return append(entries, confine.Entry{Kind: confine.KindSymlink, Source: link, Target: helperRootfs + target})
+	return append(entries, Entry{Kind: KindSymlink, Source: link, Target: target})
 }
 
-func appendEtc(entries []confine.Entry, files map[string]string) []confine.Entry {
+func appendEtc(entries []Entry, files map[string]string) []Entry {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		entries = append(entries, confine.Entry{Kind: confine.KindFile, Target: helperRootfs + "/etc/" + name, Data: []byte(files[name])})
+		entries = append(entries, Entry{Kind: KindFile, Target: "/etc/" + name, Data: []byte(files[name])})
 	}
 	return entries
 }
 
 // guestFolders are the empty folders of a made-up root.
-func guestFolders() []confine.Entry {
+func guestFolders() []Entry {
 	modes := map[string]fs.FileMode{
 		"/": 0o755, "/proc": 0o555, "/sys": 0o555, "/dev": 0o755, "/run": 0o755, "/etc": 0o755,
 		"/tmp": 0o777 | fs.ModeSticky, "/var/tmp": 0o777 | fs.ModeSticky, "/root": 0o700,
@@ -126,17 +115,17 @@ func guestFolders() []confine.Entry {
 		backends.GuestHome: 0o755, backends.GuestWorkspace: 0o755,
 		filepath.Dir(backends.GuestBinary): 0o755, backends.GuestDoors: 0o700, backends.GuestEtc: 0o755,
 	}
-	var entries []confine.Entry
+	var entries []Entry
 	for path, mode := range modes {
-		entries = append(entries, confine.Entry{Kind: confine.KindDir, Target: helperRootfs + path, Mode: mode})
+		entries = append(entries, Entry{Kind: KindDir, Target: path, Mode: mode})
 	}
-	slices.SortFunc(entries, func(a, b confine.Entry) int { return strings.Compare(a.Target, b.Target) })
+	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Target, b.Target) })
 	return entries
 }
 
 // rootfsEntries takes a folder as the guest's root. It has to have a shell, and
 // no socket: a socket below it would be a door that nobody guards.
-func rootfsEntries(dir, alias string) ([]confine.Entry, error) {
+func rootfsEntries(dir, alias string) ([]Entry, error) {
 	info, err := os.Stat(dir)
 	if err != nil || !info.IsDir() {
 		return nil, term.Errorf(term.StagePreflight, dir, "opening the image's root file system: %w", cmpErr(err, errors.New("not a folder"))).
@@ -159,7 +148,7 @@ var ownFolders = []string{"proc", "sys", "dev", "run", "tmp", "bottle", "workspa
 
 // bindImage binds what is in the image, child by child, so that our own folders
 // fit in between. Of /etc, what names users and hosts is made up.
-func bindImage(dir, alias string) ([]confine.Entry, error) {
+func bindImage(dir, alias string) ([]Entry, error) {
 	etc, err := imageEtc(dir, alias)
 	if err != nil {
 		return nil, err
@@ -268,28 +257,4 @@ func findSocket(dir string) (found string, err error) {
 		return err
 	})
 	return found, err
-}
-
-// boundSockets gives the sockets below any of the bound sources that somebody
-// listens on, as /proc/net/unix (unix(7)) names them.
-func boundSockets(table *bufio.Scanner, sources []string) []string {
-	var found []string
-	for table.Scan() {
-		fields := strings.Fields(table.Text())
-		path := fields[len(fields)-1]
-		for _, s := range sources {
-			if strings.HasPrefix(path, strings.TrimSuffix(s, "/")+"/") {
-				found = append(found, path)
-			}
-		}
-	}
-	return found
-}
-
-func hintsOf(err error) []string {
-	var e *term.Error
-	if errors.As(err, &e) {
-		return e.Hints
-	}
-	return nil
 }

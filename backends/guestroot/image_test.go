@@ -1,16 +1,14 @@
-package gvisor
+package guestroot
 
 import (
 	"bufio"
-	"github.com/bot-bottle/action/preflight"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/bot-bottle/action/internal/confine"
-	"github.com/bot-bottle/action/internal/policy"
+	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/testenv"
 )
 
@@ -41,11 +39,11 @@ func tree(t *testing.T, names ...string) string {
 	return root
 }
 
-func targets(entries []confine.Entry, kind confine.EntryKind) string {
+func targets(entries []Entry, kind Kind) string {
 	var list []string
 	for _, e := range entries {
 		if e.Kind == kind {
-			list = append(list, strings.TrimPrefix(e.Target, helperRootfs))
+			list = append(list, e.Target)
 		}
 	}
 	return strings.Join(list, " ")
@@ -57,20 +55,20 @@ func TestHostToolsAreProgramsOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := targets(entries, confine.KindBind); got != "/usr/bin /usr/lib /lib64 /etc/alternatives" {
+	if got := targets(entries, KindBind); got != "/usr/bin /usr/lib /lib64 /etc/alternatives" {
 		t.Errorf("binds %q", got)
 	}
-	if got := targets(entries, confine.KindSymlink); got != "/bin" {
+	if got := targets(entries, KindSymlink); got != "/bin" {
 		t.Errorf("links %q", got)
 	}
-	if got := targets(entries, confine.KindFile); !strings.Contains(got, "/etc/passwd") || strings.Contains(got, "shadow") || strings.Contains(got, "resolv.conf") {
+	if got := targets(entries, KindFile); !strings.Contains(got, "/etc/passwd") || strings.Contains(got, "shadow") || strings.Contains(got, "resolv.conf") {
 		t.Errorf("files %q", got)
 	}
 }
 
 func TestHostToolsOnNixOSAreRefusedWithAHint(t *testing.T) {
 	_, err := hostTools(tree(t, "etc/NIXOS", "usr/bin/env"), "127.0.0.16")
-	if err == nil || len(hintsOf(err)) == 0 || !strings.Contains(err.Error(), "NixOS") {
+	if err == nil || len(term.Hints(err)) == 0 || !strings.Contains(err.Error(), "NixOS") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -92,7 +90,7 @@ func TestImageIsRefusedWithItsReason(t *testing.T) {
 		"is one":                    withSocket,
 	} {
 		_, err := rootfsEntries(dir, "127.0.0.16")
-		if err == nil || !strings.Contains(err.Error(), want) || len(hintsOf(err)) == 0 {
+		if err == nil || !strings.Contains(err.Error(), want) || len(term.Hints(err)) == 0 {
 			t.Errorf("wanted %q with a hint, got %v", want, err)
 		}
 	}
@@ -120,20 +118,5 @@ func TestListeningSocketBelowAShareIsFound(t *testing.T) {
 	got := boundSockets(bufio.NewScanner(strings.NewReader(table)), []string{"/usr/bin", "/usr/lib"})
 	if len(got) != 1 || got[0] != "/usr/lib/evil/s" {
 		t.Errorf("got %q", got)
-	}
-}
-
-func TestProcessorListIsRead(t *testing.T) {
-	if got := cpuList("0-2,5\n"); len(got) != 4 || got[3] != 5 {
-		t.Errorf("got %v", got)
-	}
-	if got := processors(1, 17); len(allowedProcessors()) > 1 && len(got) != 1 {
-		t.Errorf("got %v", got)
-	}
-}
-
-func TestVirtualMachineIsNotPretended(t *testing.T) {
-	if f := checkIsolation(preflight.ThisHost(), policy.IsolationVM); f.Status != "fail" || f.Remedy == "" {
-		t.Errorf("got %+v", f)
 	}
 }
