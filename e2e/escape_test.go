@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/bot-bottle/action/backends/docker/dockertest"
 	"github.com/bot-bottle/action/internal/escape"
 )
 
@@ -115,4 +116,21 @@ func TestEscapeSuiteThatIsInterruptedSettles(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	w.nothingLeft()
+}
+
+// The quick tier holds in containers too: under the host's kernel and under gVisor.
+func TestEscapeSuiteHoldsOnDocker(t *testing.T) {
+	for name, engine := range map[string]dockertest.Options{
+		"runc":  {},
+		"runsc": {Runtimes: runsc(t, bottleArguments...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, false).with(dockertest.Start(t, engine))
+			r := w.attacked(0, "--backend", "docker", "--tier", "quick")
+			if !r.Held || r.Backend != "docker" {
+				t.Errorf("red: %v", red(r))
+			}
+			w.nothingLeft()
+		})
+	}
 }

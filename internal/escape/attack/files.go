@@ -67,8 +67,8 @@ func otherProcesses(p *prober) []Try {
 			}
 			return nil
 		}),
-		call("open files that lead to the host", WantDenied, inheritedFiles),
-		call("private keys", WantDenied, privateKeys),
+		try("open files that lead to the host", WantDenied, found(inheritedFile)),
+		try("private keys", WantDenied, found(privateKey)),
 		call("a runner's variables", WantDenied, func() error { return inEnvironments("ACTIONS_RUNTIME_TOKEN") }),
 	}
 }
@@ -91,31 +91,41 @@ func inEnvironments(name string) error {
 	return errNothing
 }
 
-// inheritedFiles looks for open folders and files that are none of the guest's
-// ends of its streams.
-func inheritedFiles() error {
+// found makes an attempt of something that looks for a file: none is what has to
+// come.
+func found(look func() (string, error)) func() (answer, error) {
+	return func() (answer, error) {
+		path, err := look()
+		if err == nil && path == "" {
+			err = errNothing
+		}
+		return answer{body: path}, err
+	}
+}
+
+// inheritedFile looks for an open file or folder that is neither a stream nor the
+// Go runtime's own, which keeps the limits of its control group open.
+func inheritedFile() (string, error) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, e := range entries {
 		target, err := os.Readlink("/proc/self/fd/" + e.Name())
-		if err != nil || !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "/proc/") || target == "/dev/null" || target == os.Args[0] {
+		if err != nil || !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "/proc/") || strings.HasPrefix(target, "/sys/fs/cgroup/") || target == "/dev/null" || target == os.Args[0] {
 			continue
 		}
-		return nil
+		return target, nil
 	}
-	return errNothing
+	return "", nil
 }
 
 // maxWalked bounds how many files are looked at.
 const maxWalked = 200_000
 
-// privateKeys looks for what is a private key by its name, outside of programs'
-// own test data.
-func privateKeys() error {
+// privateKey looks for what is one by its name, outside of programs' own test data.
+func privateKey() (found string, err error) {
 	n := 0
-	found := ""
 	filepath.WalkDir("/", func(path string, d fs.DirEntry, err error) error {
 		switch n++; {
 		case n > maxWalked:
@@ -132,10 +142,7 @@ func privateKeys() error {
 		}
 		return nil
 	})
-	if found == "" {
-		return errNothing
-	}
-	return nil
+	return found, nil
 }
 
 // device is one of the kernel's numbers.
