@@ -10,6 +10,5 @@ func Catalog() []Entry {
 		stateDenied, stateOthers, stateFull, stateNetwork, clockBehind,
 		kvmMissing, kvmNotDevice, kvmMode, kvmDenied, kvmForbidden, kvmBusy, kvmNoModule, kvmUnusable,
 		smolvmMissing, smolvmNotExecutable, smolvmNoLoader, smolvmBroken,
-		dockerMissing, dockerDenied, dockerRemote, dockerStopped, dockerStrange,
 	}
 }

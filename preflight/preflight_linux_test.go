@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,84 +100,6 @@ func TestKVMDevice(t *testing.T) {
 	default:
 		t.Errorf("got %+v", f)
 	}
-}
-
-// hanging is a socket at which nobody answers.
-func hanging(t *testing.T) string {
-	t.Helper()
-	return served(t, func(c net.Conn) {})
-}
-
-// served is a socket whose connections are given to serve and stay open.
-func served(t *testing.T, serve func(net.Conn)) string {
-	t.Helper()
-	path := filepath.Join(testenv.ShortDir(t), "docker.sock")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { c.Close() })
-			go serve(c)
-		}
-	}()
-	return path
-}
-
-func TestAHangingDockerIsCutOff(t *testing.T) {
-	t.Parallel() // most of it is waiting
-	start := time.Now()
-	wants(t, one(preflight.Docker(quiet(), hanging(t))), "docker-stopped", "no answer within 2s", "systemctl restart docker")
-	if took := time.Since(start); took < preflight.CutOff || took > 10*preflight.CutOff {
-		t.Errorf("it took %v", took)
-	}
-}
-
-func TestDocker(t *testing.T) {
-	answer := func(text string) func(net.Conn) {
-		return func(c net.Conn) {
-			http.ReadRequest(newReader(c))
-			fmt.Fprint(c, text)
-			c.Close()
-		}
-	}
-	healthy := served(t, answer("HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK"))
-	wants(t, one(preflight.Docker(quiet(), healthy)), "docker", "1.41")
-	wants(t, one(preflight.Docker(quiet(), served(t, answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")))), "docker-strange")
-	wants(t, one(preflight.Docker(quiet(), served(t, answer("HTTP/1.1 404 Not Found\r\nApi-Version: 1\r\nContent-Length: 0\r\n\r\n")))), "docker-strange")
-	wants(t, one(preflight.Docker(quiet(), served(t, answer("220 mail ready\r\n")))), "docker-stopped")
-	wants(t, one(preflight.Docker(quiet(), filepath.Join(t.TempDir(), "docker.sock"))), "docker-missing", "docker")
-	dead := filepath.Join(testenv.ShortDir(t), "docker.sock")
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.SetUnlinkOnClose(false)
-	l.Close()
-	wants(t, one(preflight.Docker(quiet(), dead)), "docker-stopped", "connection refused")
-}
-
-func TestDockerOfAnotherMachineIsRefused(t *testing.T) {
-	for _, named := range []string{"tcp://192.0.2.1:2376", "ssh://host", "npipe:////./pipe/docker", "192.0.2.1:2375", "fd://"} {
-		host := quiet()
-		host.Getenv = func(name string) string { return map[string]string{"DOCKER_HOST": named}[name] }
-		wants(t, one(preflight.Docker(host, "/nonexistent")), "docker-remote", "DOCKER_HOST")
-	}
-}
-
-func TestDockerSocketOfOthers(t *testing.T) {
-	asRoot(t)
-	socket := hanging(t)
-	if err := os.Chmod(socket, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	wants(t, play(t, "docker", socket, func(cmd *exec.Cmd) { testenv.AsUser(cmd) }), "docker-denied", "usermod -aG docker")
 }
 
 // fullDisk is a state folder on a file system without a free block.

@@ -1,9 +1,7 @@
 package preflight_test
 
 import (
-	"bufio"
 	"bytes"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,8 +9,6 @@ import (
 
 	"github.com/bot-bottle/action/preflight"
 )
-
-func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
 
 // smolvm puts a program of that name on the PATH.
 func smolvm(t *testing.T, content []byte, mode os.FileMode) string {

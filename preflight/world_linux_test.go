@@ -40,9 +40,6 @@ var scenes = map[string]func(arg string) (preflight.Finding, error){
 	"state": func(dir string) (preflight.Finding, error) {
 		return one(preflight.State(preflight.ThisHost(), dir)), nil
 	},
-	"docker": func(socket string) (preflight.Finding, error) {
-		return one(preflight.Docker(quiet(), socket)), nil
-	},
 	"full state disk":    fullDisk,
 	"no user namespaces": noNamespaces,
 }

@@ -109,7 +109,6 @@ func absent(ctx context.Context, deps Deps) (list []Prospect) {
 	host := preflight.ThisHost()
 	for name, checks := range map[string][]preflight.Check{
 		"smolmachines": {preflight.KVM(host, "/dev/kvm"), preflight.Smolvm(host)},
-		"docker":       {preflight.Docker(host, preflight.DockerSocket)},
 	} {
 		if CheckBackend(name, deps.Backends) == nil {
 			continue

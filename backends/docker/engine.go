@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/bot-bottle/action/preflight"
 	"github.com/docker/docker/api/types"
@@ -61,13 +60,11 @@ func socketOf(o Options) (string, *preflight.Finding) {
 	}
 	u, err := url.Parse(host)
 	if err != nil || u.Scheme != "unix" || u.Host != "" || !filepath.IsAbs(u.Path) {
-		f := bad(preflight.Fail, "unset DOCKER_HOST, or run bot-bottle on the engine's own host: a bottle is bound to this host's files and sockets",
-			"DOCKER_HOST is %q, which is no socket of this host", host)
+		f := bad(dockerRemote, "DOCKER_HOST is %q, which is no socket of this host", host)
 		return "", &f
 	}
 	if o.Runner && host != usualHost && filepath.Clean(u.Path) != usualSocket {
-		f := bad(preflight.Fail, "unset DOCKER_HOST in the job, or let the engine listen on "+usualSocket,
-			"DOCKER_HOST is %q; under a runner only the usual socket is taken, because the job can set that variable", host)
+		f := bad(dockerNamed, "DOCKER_HOST is %q; under a runner only the usual socket is taken, because the job can set that variable", host)
 		return "", &f
 	}
 	return u.Path, nil
@@ -114,7 +111,7 @@ func ask(ctx context.Context, socket string, o Options) (*engine, error) {
 		return e, err
 	}
 	if slices.ContainsFunc(version.Components, func(c types.ComponentVersion) bool { return strings.Contains(c.Name, "Podman") }) {
-		f := bad(preflight.Fail, "use the gvisor backend, which needs no engine, or Docker Engine", "%q is Podman's: it keeps other defaults than Docker's, which nobody has checked", socket)
+		f := bad(dockerPodman, "%q is Podman's: it keeps other defaults than Docker's, which nobody has checked", socket)
 		return &engine{fault: &f}, nil
 	}
 	if e.info, err = c.Info(ctx); err != nil {
@@ -128,19 +125,13 @@ func ask(ctx context.Context, socket string, o Options) (*engine, error) {
 
 // unreachable says why nobody answers at the socket, and what to do.
 func unreachable(socket string, err error) preflight.Finding {
-	remedy := "see whether the engine works: docker info"
-	var dead syscall.Errno
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || notThere(socket):
-		return bad(preflight.Fail, "install Docker Engine 20.10 or newer and start it (on Debian: apt-get install docker.io), or use the gvisor backend, which needs none",
-			"there is no engine: %q does not exist", socket)
+		return bad(dockerMissing, "there is no engine: %q does not exist", socket)
 	case errors.Is(err, fs.ErrPermission):
-		return bad(preflight.Fail, "add this user to the group of the socket (usually `docker`) and log in again; that makes it root on this host",
-			"this user may not use %q", socket)
-	case errors.As(err, &dead) && dead == syscall.ECONNREFUSED:
-		remedy = "start the engine: systemctl start docker"
+		return bad(dockerDenied, "this user may not use %q", socket)
 	}
-	return bad(preflight.Fail, remedy, "the engine at %q does not answer: %v", socket, err)
+	return bad(dockerStopped, "the engine at %q does not answer: %v", socket, err)
 }
 
 func notThere(socket string) bool {
@@ -161,17 +152,17 @@ func (e *engine) unfitFinding(api string) preflight.Finding {
 	has := func(option string) bool { return hasOption(e.info, option) }
 	switch {
 	case olderAPI(api, oldestAPI):
-		return bad(preflight.Fail, "install Docker Engine 20.10 or newer", "the engine speaks version %s of its API, %s is needed", api, oldestAPI)
+		return bad(dockerOld, "the engine speaks version %s of its API, %s is needed", api, oldestAPI)
 	case e.info.ID == "":
-		return bad(preflight.Fail, "see what docker info prints", "the engine has no id")
+		return bad(dockerNameless, "the engine has no id")
 	case e.info.OSType != "linux" || e.info.KernelVersion != kernel():
-		return bad(preflight.Fail, "use an engine that runs on this host itself", "the engine runs in another machine: its kernel is %q", e.info.KernelVersion)
+		return bad(dockerElsewhere, "the engine runs in another machine: its kernel is %q", e.info.KernelVersion)
 	case has("rootless"):
-		return bad(preflight.Fail, "use the gvisor backend, which needs no root either, or the engine of root", "the engine is rootless: how it holds limits has not been verified")
+		return bad(dockerRootless, "the engine is rootless: how it holds limits has not been verified")
 	case has("selinux"):
-		return bad(preflight.Fail, "use the gvisor backend", "the engine labels containers for SELinux, which keeps them from the doors")
+		return bad(dockerLabels, "the engine labels containers for SELinux, which keeps them from the doors")
 	case !has("seccomp"):
-		return bad(preflight.Fail, "use an engine and a kernel with seccomp", "the engine has no system call filter")
+		return bad(dockerUnfiltered, "the engine has no system call filter")
 	}
 	return ok("Docker Engine %s", e.info.ServerVersion)
 }

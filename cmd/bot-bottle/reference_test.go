@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bot-bottle/action/backends/docker"
+	"github.com/bot-bottle/action/backends/guestroot"
 	"github.com/bot-bottle/action/backends/gvisor"
 	"github.com/bot-bottle/action/preflight"
 	"github.com/bot-bottle/action/runner"
@@ -29,7 +31,8 @@ func TestReferenceOfFindingsIsUpToDate(t *testing.T) {
 	}{
 		{"The host", preflight.Catalog()},
 		{"Policy and workflows", runner.PreflightEntries()},
-		{"Backends", gvisor.Entries()},
+		{"Backends", slices.Concat(gvisor.Entries(), guestroot.CheckEntries())},
+		{"Docker", docker.Entries()},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n", part.title)
 		for _, e := range part.entries {
