@@ -41,7 +41,7 @@ var onlyFrom = map[string][]string{
 	"gvisor.dev/gvisor":                      {"backends/gvisor/runsc"},
 	module + "/backends/gvisor/runsc":        {"cmd"},
 	"github.com/goccy/go-yaml":               {"internal/manifest"},
-	"modernc.org/sqlite":                     {"runner/ledger"},
+	"modernc.org/sqlite":                     {"runner/ledger", "backends/smolmachines", "internal/smolvmtest"},
 	"github.com/google/go-containerregistry": {"internal/image"},
 	"github.com/spf13/cobra":                 {"cmd"},
 	"github.com/bluekeyes/go-gitdiff":        {"internal/workspace"},
