@@ -8,6 +8,7 @@ import (
 
 	"github.com/bot-bottle/action/backends"
 	"github.com/bot-bottle/action/backends/gvisor"
+	"github.com/bot-bottle/action/backends/smolmachines"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
 	"github.com/bot-bottle/action/runner/ledger"
@@ -59,7 +60,7 @@ func openWorld(ctx context.Context, stderr io.Writer) (*world, error) {
 	w.deps = runner.Deps{
 		Places:     places,
 		Ledger:     l,
-		Backends:   []backends.Backend{gvisor.New(places.Records())},
+		Backends:   []backends.Backend{smolmachines.New(places.Records(), smolmachines.Options{}), gvisor.New(places.Records())},
 		Executable: exe,
 		Version:    version,
 		Log:        zerolog.New(zerolog.ConsoleWriter{Out: stderr, NoColor: true}).Level(level).With().Timestamp().Logger(),

@@ -1,0 +1,66 @@
+package smolmachines
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"syscall"
+
+	"github.com/bot-bottle/action/backends"
+	"golang.org/x/sys/unix"
+)
+
+// kept are the capabilities that process 1 of the guest needs, and the most that
+// root in it can have; smolvm gives all of them. Without SYS_ADMIN and SYS_RESOURCE
+// the limit on tasks holds for root as well, without NET_RAW and NET_ADMIN, MKNOD
+// and SYS_RAWIO the guest's root doesn't get at what only the machine's own kernel
+// holds back.
+var kept = []uintptr{
+	unix.CAP_CHOWN, unix.CAP_KILL, unix.CAP_SETGID, unix.CAP_SETPCAP, unix.CAP_SETUID,
+	unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETFCAP, unix.CAP_SYS_CHROOT,
+}
+
+// inside gives up every other capability and becomes `guest init`.
+func inside() error {
+	runtime.LockOSThread() // capabilities are a thread's; exec keeps this one's
+	var mask uint64
+	for _, c := range kept {
+		mask |= 1 << c
+	}
+	for c := range uintptr(64) {
+		if slices.Contains(kept, c) {
+			continue
+		}
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err == unix.EINVAL {
+			break // the kernel knows no more
+		} else if err != nil {
+			return fmt.Errorf("giving up capability %d: %w", c, err)
+		}
+	}
+	if err := limitCapabilities(mask); err != nil {
+		return err
+	}
+	argv := []string{"bot-bottle", "guest", "init"}
+	err := syscall.Exec(backends.GuestBinary, argv, os.Environ())
+	return fmt.Errorf("becoming process 1: %w", err)
+}
+
+// limitCapabilities takes everything outside mask from this thread (capset(2)).
+func limitCapabilities(mask uint64) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return fmt.Errorf("reading capabilities: %w", err)
+	}
+	for i := range sets {
+		word := uint32(mask >> (32 * i))
+		sets[i].Permitted &= word
+		sets[i].Effective &= word
+		sets[i].Inheritable = 0
+	}
+	if err := unix.Capset(&header, &sets[0]); err != nil {
+		return fmt.Errorf("giving up capabilities: %w", err)
+	}
+	return nil
+}
