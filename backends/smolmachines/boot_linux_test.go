@@ -134,7 +134,7 @@ func TestMisbehaviourEndsUnproven(t *testing.T) {
 		smolvmtest.GuestNetwork:      "proving the confinement",
 		smolvmtest.AnswersDNS:        "proving the confinement",
 		smolvmtest.ExtraSocket:       "extra.sock",
-		smolvmtest.NoHardening:       "no_new_privs",
+		smolvmtest.NoHardening:       "NoNewPrivs:true Seccomp:true",
 		smolvmtest.VMMEnvironment:    "SMOLVM_GUEST_HOST_SERVICE",
 		smolvmtest.DiesAfterStart:    "the guest ended before it called",
 	} {
