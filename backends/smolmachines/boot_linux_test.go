@@ -57,6 +57,17 @@ func newWorld(t testing.TB, asUser bool, c smolvmtest.Config) *world {
 	return w
 }
 
+// callers says of each caller whether it is an ordinary user; the other is root.
+func callers() []bool {
+	if os.Getuid() == 0 {
+		return []bool{true, false}
+	}
+	return []bool{true}
+}
+
+// mutate switches one more point of the test build.
+func (w *world) mutate(point string) { w.env = append(w.env, "BOT_BOTTLE_MUTATE=no-machine,"+point) }
+
 func (w *world) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, w.bin, args...)
 	cmd.Env, cmd.Dir = w.env, w.dir
@@ -108,12 +119,19 @@ func (w *world) run() result {
 }
 
 func TestSocketModePassesTheBackendKit(t *testing.T) {
-	for _, asUser := range []bool{true, false} {
-		if !asUser && os.Getuid() != 0 {
-			continue
-		}
+	for _, asUser := range callers() {
 		t.Run(fmt.Sprintf("user %v", asUser), func(t *testing.T) {
 			w := newWorld(t, asUser, smolvmtest.Config{Version: "1.9.3"})
+			backendtest.Run(t, backendtest.Options{Backend: "smolmachines", Command: w.command, NothingLeft: w.nothingLeft})
+		})
+	}
+}
+
+func TestAllowlistModePassesTheBackendKit(t *testing.T) {
+	for _, asUser := range callers() {
+		t.Run(fmt.Sprintf("user %v", asUser), func(t *testing.T) {
+			w := newWorld(t, asUser, smolvmtest.Config{Version: "0.8.0"})
+			w.mutate("allowlist-mode")
 			backendtest.Run(t, backendtest.Options{Backend: "smolmachines", Command: w.command, NothingLeft: w.nothingLeft})
 		})
 	}

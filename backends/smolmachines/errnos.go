@@ -6,9 +6,13 @@ import "github.com/bot-bottle/action/internal/guest/probe"
 // whose only interface is the loopback has no route to anywhere else. It was not
 // verified on hardware; EPERM and EAFNOSUPPORT are what a kernel without the right
 // or the family says.
-func errnos() probe.Errnos {
+func errnos(m Mode) probe.Errnos {
 	nowhere := []string{"ENETUNREACH"}
 	refused := []string{"ECONNREFUSED"}
+	if m == ModeAllowlist { // what the VMM's list denies, and what its network doesn't have
+		nowhere = append(nowhere, "EACCES")
+		refused = append(refused, "EACCES")
+	}
 	e := probe.Errnos{Backend: Name}
 	add := func(scope probe.Scope, errnos []string, reason string, kinds ...probe.Kind) {
 		for _, k := range kinds {

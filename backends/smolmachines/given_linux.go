@@ -30,7 +30,7 @@ func (g *guest) Given(context.Context) (backends.Given, error) {
 	if err != nil {
 		return given, err
 	}
-	if err := verifyEnvironment(pid, g.form.environment(jailPaths())); err != nil {
+	if err := verifyEnvironment(pid, g.form.environment(jailPaths(g.form.Mode))); err != nil {
 		return given, err
 	}
 	p, err := hostproc.Read(vmmName, pid)

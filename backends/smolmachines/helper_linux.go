@@ -10,7 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"slices"
+	"path/filepath"
 	"time"
 )
 
@@ -18,6 +18,7 @@ import (
 const (
 	stageVersion = "version" // tell the release
 	stageCreate  = "create"  // make the machine, and see that it is the planned one
+	stageNetwork = "network" // as start, in a network in which only the doors are
 	stageStart   = "start"   // start it, see what it was given, start our process in it and wait
 )
 
@@ -39,11 +40,14 @@ type message struct {
 // parent of everything, or is what smolvm starts in the guest. It gives the exit
 // code.
 func Main(args []string) int {
-	if slices.Equal(args, []string{stageInside}) {
-		fmt.Fprintln(os.Stderr, inside())
-		return 1
+	if len(args) > 0 && args[0] == stageInside {
+		if err := inside(args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
 	}
-	h := helper{paths: jailPaths(), smolvm: jailSmolvm, out: json.NewEncoder(os.Stdout)}
+	h := helper{smolvm: jailSmolvm, out: json.NewEncoder(os.Stdout)}
 	if err := h.run(args); err != nil {
 		h.out.Encode(message{Error: err.Error()})
 		return 1
@@ -62,7 +66,7 @@ type helper struct {
 
 func (h *helper) run(args []string) error {
 	stages := map[string]func(context.Context) error{
-		stageVersion: func(context.Context) error { return nil }, stageCreate: h.create, stageStart: h.start,
+		stageVersion: func(context.Context) error { return nil }, stageCreate: h.create, stageStart: h.start, stageNetwork: h.startInNetwork,
 	}
 	if len(args) != 1 || stages[args[0]] == nil {
 		return errors.New("smolvm is started by bot-bottle itself")
@@ -74,6 +78,7 @@ func (h *helper) run(args []string) error {
 	if err != nil {
 		return fmt.Errorf("reading the machine's plan: %w", err)
 	}
+	h.paths = jailPaths(h.plan.Mode)
 	ctx := context.Background()
 	if err := h.readVersion(ctx); err != nil {
 		return err
@@ -112,7 +117,7 @@ func (h *helper) usable() (err error) {
 
 // create makes the machine and reads what smolvm wrote down of it.
 func (h *helper) create(ctx context.Context) error {
-	if err := copyTree(h.paths.agentRoot, jailAgentRoot); err != nil {
+	if err := copyTree(filepath.Join(h.paths.state, ownRootName), jailAgentRoot); err != nil {
 		return fmt.Errorf("copying the root file system of smolvm's agent: %w", err)
 	}
 	if _, err := h.smolvmSays(ctx, createTimeout, h.form.createArgs(h.plan.Machine)...); err != nil {
@@ -134,9 +139,18 @@ func (h *helper) verifyRow(ctx context.Context) error {
 	return verifyRow(row, h.plan.Machine)
 }
 
-// start starts the machine, sees that it was given what was planned, and only then
-// lets our own process run in it, with which everything here ends.
+// start starts the machine in the network of the jail, which is none, or in one of
+// its own.
 func (h *helper) start(ctx context.Context) error {
+	if h.plan.Mode == ModeAllowlist {
+		return h.inNetwork()
+	}
+	return h.startMachine(ctx)
+}
+
+// startMachine starts the machine, sees that it was given what was planned, and
+// only then lets our own process run in it, with which everything here ends.
+func (h *helper) startMachine(ctx context.Context) error {
 	if err := h.verifyRow(ctx); err != nil { // again: the one that counts is read at the start
 		return err
 	}

@@ -2,7 +2,9 @@ package smolmachines
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"syscall"
@@ -21,9 +23,48 @@ var kept = []uintptr{
 	unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETFCAP, unix.CAP_SYS_CHROOT,
 }
 
-// inside gives up every other capability and becomes `guest init`.
-func inside() error {
-	runtime.LockOSThread() // capabilities are a thread's; exec keeps this one's
+// inside is what smolvm starts in the guest, with nothing held back. It gives up
+// what the guest must not have and becomes `guest init`, or, where args name the
+// folder of the image and the alias, stays beside it as the way to the doors.
+func inside(args []string) error {
+	// Capabilities are a thread's: what is started from this one has its.
+	runtime.LockOSThread()
+	loopbackUp() // where it can't, the doors can't be reached, and the proof finds that out
+	bridged := len(args) == 2
+	if bridged {
+		if err := openWay(args[0], args[1]); err != nil {
+			return err
+		}
+	}
+	if err := giveUp(); err != nil {
+		return err
+	}
+	argv := []string{"bot-bottle", "guest", "init"}
+	if !bridged {
+		return fmt.Errorf("becoming process 1: %w", syscall.Exec(backends.GuestBinary, argv, os.Environ()))
+	}
+	cmd := exec.Command(backends.GuestBinary)
+	cmd.Args, cmd.Stdout, cmd.Stderr = argv, os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("running process 1: %w", err)
+	}
+	return nil
+}
+
+// openWay moves into the image and makes the doors there.
+func openWay(image, alias string) error {
+	address, err := netip.ParseAddr(alias)
+	if err != nil {
+		return fmt.Errorf("reading the alias: %w", err)
+	}
+	if err := moveInto(image); err != nil {
+		return err
+	}
+	return bridge(address)
+}
+
+// giveUp gives up every capability of this thread but those kept.
+func giveUp() error {
 	var mask uint64
 	for _, c := range kept {
 		mask |= 1 << c
@@ -38,12 +79,7 @@ func inside() error {
 			return fmt.Errorf("giving up capability %d: %w", c, err)
 		}
 	}
-	if err := limitCapabilities(mask); err != nil {
-		return err
-	}
-	argv := []string{"bot-bottle", "guest", "init"}
-	err := syscall.Exec(backends.GuestBinary, argv, os.Environ())
-	return fmt.Errorf("becoming process 1: %w", err)
+	return limitCapabilities(mask)
 }
 
 // limitCapabilities takes everything outside mask from this thread (capset(2)).

@@ -43,8 +43,8 @@ func jail(s backends.Spec, i installation, p plan, stage string) (confine.Spec, 
 		spec.Root = root
 		return spec, nil
 	}
-	image, err := guestEntries(s)
-	spec.Root = append(root, image...)
+	ours, err := guestEntries(s, p.Mode, stage)
+	spec.Root = append(root, ours...)
 	spec.MemoryBytes = s.Limits.MemoryBytes + vmmOverheadBytes
 	return spec, err
 }
@@ -70,20 +70,32 @@ func systemEntries(s backends.Spec) ([]confine.Entry, error) {
 	return append(entries, inJail("", tools)...), nil
 }
 
-// guestEntries are what the guest is made of: its image, our files for it, the
-// doors, and the folder for what is written.
-func guestEntries(s backends.Spec) ([]confine.Entry, error) {
-	image, err := guestroot.Entries(s)
+// guestEntries are what the guest is made of: the folder for what is written, the
+// doors, its image and our files for it.
+func guestEntries(s backends.Spec, mode Mode, stage string) ([]confine.Entry, error) {
+	entries := []confine.Entry{
+		{Kind: confine.KindBind, Source: s.Doors, Target: jailDoors},
+		{Kind: confine.KindBind, Source: s.Disk, Target: jailState, Writable: true},
+	}
+	image, binary, etc := jailImage, jailShares+"/bot-bottle", jailEtc
+	if mode == ModeAllowlist {
+		if stage == stageCreate {
+			return entries, nil // the copy of the agent's root is made there
+		}
+		entries = append(entries, confine.Entry{Kind: confine.KindBind, Source: filepath.Join(s.Disk, ownRootName), Target: jailOwnRoot, Writable: true})
+		image = jailOwnRoot + jailImage
+		binary, etc = image+backends.GuestBinary, image+backends.GuestEtc
+	}
+	from, err := guestroot.Entries(s)
 	if err != nil {
 		return nil, err
 	}
-	entries := append(inJail(jailImage, image),
-		confine.Entry{Kind: confine.KindBind, Source: s.Executable, Target: jailShares + "/bot-bottle"},
-		confine.Entry{Kind: confine.KindDir, Target: jailEtc},
-		confine.Entry{Kind: confine.KindBind, Source: s.Doors, Target: jailDoors},
-		confine.Entry{Kind: confine.KindBind, Source: s.Disk, Target: jailState, Writable: true})
+	entries = append(entries, inJail(image, from)...)
+	entries = append(entries,
+		confine.Entry{Kind: confine.KindBind, Source: s.Executable, Target: binary},
+		confine.Entry{Kind: confine.KindDir, Target: etc})
 	for name, data := range s.Files {
-		entries = append(entries, confine.Entry{Kind: confine.KindFile, Target: filepath.Join(jailEtc, name), Data: data})
+		entries = append(entries, confine.Entry{Kind: confine.KindFile, Target: filepath.Join(etc, name), Data: data})
 	}
 	return entries, nil
 }

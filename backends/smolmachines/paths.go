@@ -27,10 +27,20 @@ const (
 	jailSmolvm    = "/smolvm/bin/smolvm"
 	jailLibraries = "/smolvm/lib"
 	jailAgentRoot = "/smolvm/agent-rootfs" // the host's, read-only
+	jailOwnRoot   = "/agent"               // ModeAllowlist: the bottle's own, with the image below it
 )
 
-func jailPaths() paths {
-	return paths{state: jailState, libraries: jailLibraries, agentRoot: filepath.Join(jailState, "agent-rootfs")}
+// ownRootName is the bottle's own copy of the agent's root, in the state folder.
+const ownRootName = "agent-rootfs"
+
+// jailPaths are the places for a mode. Where a guest's image is part of the agent's
+// root, that is put together outside the state folder.
+func jailPaths(m Mode) paths {
+	p := paths{state: jailState, libraries: jailLibraries, agentRoot: filepath.Join(jailState, ownRootName)}
+	if m == ModeAllowlist {
+		p.agentRoot = jailOwnRoot
+	}
+	return p
 }
 
 // database is where smolvm keeps its rows, with environment's variables.

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/internal/mutation"
 	"github.com/bot-bottle/action/internal/policy"
 )
 
@@ -41,6 +42,9 @@ func New(runs string, opts Options) *Backend {
 	}
 	if opts.Mode == "" {
 		opts.Mode = ModeSocket
+	}
+	if mutation.On(mutation.AllowlistMode) {
+		opts.Mode = ModeAllowlist
 	}
 	return &Backend{runs: runs, opts: opts}
 }

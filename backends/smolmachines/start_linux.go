@@ -258,7 +258,7 @@ func (g *guest) Done() <-chan struct{} { return g.process.Done() }
 func (g *guest) Err() error { return g.failure() }
 
 // Errnos is what a guest without a network answers.
-func (g *guest) Errnos() probe.Errnos { return errnos() }
+func (g *guest) Errnos() probe.Errnos { return errnos(g.form.Mode) }
 
 // Held says how each limit is held.
 func (g *guest) Held() map[string]string {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -163,6 +164,9 @@ func (w *world) runGuest(r record, folders map[string]string, argv []string) (in
 	bundle := filepath.Join(w.folder(r.Name), "bundle")
 	state := filepath.Join(w.folder(r.Name), "runsc")
 	network := "none"
+	if r.Network {
+		network = "host" // as with TSI, its connections are made where the VMM is
+	}
 	if w.config.Does(smolvmtest.GuestNetwork) || w.config.Does(smolvmtest.AnswersDNS) {
 		network = "host"
 		if err := w.openNetwork(); err != nil {
@@ -193,6 +197,14 @@ func (w *world) runGuest(r record, folders map[string]string, argv []string) (in
 	return 0, err
 }
 
+// root is the image, or, without one, that of smolvm's agent.
+func root(r record) string {
+	if r.Image == nil {
+		return os.Getenv("SMOLVM_AGENT_ROOTFS")
+	}
+	return strings.TrimPrefix(*r.Image, "local-dir:")
+}
+
 func ociSpec(r record, folders map[string]string, argv []string, network string) *specs.Spec {
 	caps := []string{
 		"CAP_CHOWN", "CAP_KILL", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID",
@@ -201,7 +213,7 @@ func ociSpec(r record, folders map[string]string, argv []string, network string)
 	s := &specs.Spec{
 		Version:  "1.0.2",
 		Hostname: r.Name,
-		Root:     &specs.Root{Path: (*r.Image)[len("local-dir:"):]},
+		Root:     &specs.Root{Path: root(r)},
 		Process: &specs.Process{
 			Args: argv, Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, Cwd: "/",
 			Capabilities: &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps},
