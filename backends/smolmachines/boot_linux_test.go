@@ -149,8 +149,8 @@ func TestMisbehaviourEndsUnproven(t *testing.T) {
 		smolvmtest.AlreadyRunning:    "the machine runs already",
 		smolvmtest.StartSilent:       "smolvm doesn't say that it has started the machine",
 		smolvmtest.StartWrongProcess: "the VMM's process is not there",
-		smolvmtest.GuestNetwork:      "proving the confinement",
-		smolvmtest.AnswersDNS:        "proving the confinement",
+		smolvmtest.GuestNetwork:      "100.96.0.1:443",
+		smolvmtest.AnswersDNS:        "198.51.100.53:53",
 		smolvmtest.ExtraSocket:       "extra.sock",
 		smolvmtest.NoHardening:       "NoNewPrivs:true Seccomp:true",
 		smolvmtest.VMMEnvironment:    "SMOLVM_GUEST_HOST_SERVICE",
@@ -158,13 +158,35 @@ func TestMisbehaviourEndsUnproven(t *testing.T) {
 	} {
 		t.Run(string(m), func(t *testing.T) {
 			w := newWorld(t, true, smolvmtest.Config{Version: "1.9.3", Misbehaviours: []smolvmtest.Misbehaviour{m}})
-			r := w.run()
-			if r.code != 4 || strings.Contains(r.stdout, "agent ran") || !strings.Contains(r.stderr, want) {
-				t.Errorf("exit code %d, stdout %q; wanted 4 and %q in\n%s", r.code, r.stdout, want, r.stderr)
-			}
-			w.nothingLeft(t)
+			w.endsUnproven(want)
 		})
 	}
+}
+
+func TestMisbehaviourEndsUnprovenInAllowlistMode(t *testing.T) {
+	for m, want := range map[smolvmtest.Misbehaviour]string{
+		smolvmtest.AllowlistDropped: "network: wanted true, found false",
+		smolvmtest.RowAsText:        "the machine's row is not stored as a BLOB",
+		smolvmtest.RowIgnored:       `what was planned: allowed_cidrs: wanted ["127.0.0.`,
+		smolvmtest.AlreadyRunning:   "the machine runs already",
+		smolvmtest.AnswersDNS:       "198.51.100.53:53",
+	} {
+		t.Run(string(m), func(t *testing.T) {
+			w := newWorld(t, true, smolvmtest.Config{Version: "1.1.2", Misbehaviours: []smolvmtest.Misbehaviour{m}})
+			w.mutate("allowlist-mode")
+			w.endsUnproven(want)
+		})
+	}
+}
+
+// endsUnproven runs a job and wants it to end with exit code 4 and what is wanted in
+// the error, before the agent ran.
+func (w *world) endsUnproven(want string) {
+	w.t.Helper()
+	if r := w.run(); r.code != 4 || strings.Contains(r.stdout, "agent ran") || !strings.Contains(r.stderr, want) {
+		w.t.Errorf("exit code %d, stdout %q; wanted 4 and %q in\n%s", r.code, r.stdout, want, r.stderr)
+	}
+	w.nothingLeft(w.t)
 }
 
 // Teardown doesn't ask smolvm, so that what its stop and delete do doesn't matter.

@@ -13,20 +13,26 @@ import (
 
 func keys(m map[string]string) iter.Seq[string] { return maps.Keys(m) }
 
-// stranger is an address that a guest without a network can't reach: the proof asks
-// it for a name (probe.Outside).
-const stranger = "192.0.2.53"
+// Addresses that a guest without a network can't reach, and that the proof tries
+// (probe.Outside): a resolver, and smolvm's gateway.
+const (
+	resolver = "198.51.100.53"
+	gateway  = "100.96.0.1"
+)
 
-// openNetwork makes what the VMM has of a network answer: the jail's loopback gets
-// the stranger's address, and somebody listens there.
+// openNetwork makes what the VMM has of a network answer: the jail's loopback gets a
+// stranger's address, and somebody listens there.
 func (w *world) openNetwork() error {
-	if err := errors.Join(up("lo"), address("lo", "127.0.0.1"), address("lo:1", stranger)); err != nil {
+	if err := up("lo"); err != nil {
 		return fmt.Errorf("opening the network: %w", err)
 	}
 	if w.config.Does(smolvmtest.AnswersDNS) {
-		return answer()
+		return errors.Join(address("lo:1", resolver), answer())
 	}
-	l, err := net.Listen("tcp", "192.0.2.53:853")
+	if err := address("lo:1", gateway); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", gateway+":443")
 	if err != nil {
 		return err
 	}
@@ -44,7 +50,7 @@ func (w *world) openNetwork() error {
 
 // answer answers every question with itself, as a resolver that knows nothing.
 func answer() error {
-	conn, err := net.ListenPacket("udp", stranger+":53")
+	conn, err := net.ListenPacket("udp", resolver+":53")
 	if err != nil {
 		return err
 	}
@@ -74,12 +80,21 @@ func up(name string) error {
 }
 
 func address(name, ip string) error {
-	return withInterface(name, func(fd int, ifr *unix.Ifreq) error {
-		if err := ifr.SetInet4Addr(net.ParseIP(ip).To4()); err != nil {
-			return err
+	for _, set := range []struct {
+		request uint
+		ip      string
+	}{{unix.SIOCSIFADDR, ip}, {unix.SIOCSIFNETMASK, "255.255.255.255"}} {
+		err := withInterface(name, func(fd int, ifr *unix.Ifreq) error {
+			if err := ifr.SetInet4Addr(net.ParseIP(set.ip).To4()); err != nil {
+				return err
+			}
+			return unix.IoctlIfreq(fd, set.request, ifr)
+		})
+		if err != nil {
+			return fmt.Errorf("giving %s the address %s: %w", name, set.ip, err)
 		}
-		return unix.IoctlIfreq(fd, unix.SIOCSIFADDR, ifr)
-	})
+	}
+	return nil
 }
 
 func withInterface(name string, do func(int, *unix.Ifreq) error) error {

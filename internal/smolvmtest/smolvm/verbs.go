@@ -196,14 +196,13 @@ func (w *world) hand(r record) error {
 	for _, m := range r.Mounts {
 		mounts = append(mounts, map[string]any{"source": m.Host, "target": m.Guest, "read_only": m.ReadOnly})
 	}
-	network := r.Network
 	if w.config.Does(smolvmtest.RowIgnored) {
-		network = true
+		r.Network, r.AllowedCIDRs = true, nil
 	}
 	body, err := json.Marshal(map[string]any{
 		"version": 1, "mounts": mounts, "ports": []any{}, "forkable": false,
 		"resources": map[string]any{
-			"cpus": r.CPUs, "memory_mib": r.Memory, "network": network, "gpu": false, "gpu_vram_mib": nil, "cuda": false, "rosetta": false,
+			"cpus": r.CPUs, "memory_mib": r.Memory, "network": r.Network, "gpu": false, "gpu_vram_mib": nil, "cuda": false, "rosetta": false,
 			"storage_gib": r.StorageGB, "overlay_gib": r.OverlayGB, "allowed_cidrs": r.AllowedCIDRs, "dns": nil,
 		},
 	})
