@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -48,7 +49,7 @@ func fail(remedy, found string, args ...any) preflight.Finding {
 	return bad(preflight.Fail, remedy, found, args...)
 }
 
-// found makes a failed finding of an error, with its hints as the remedy.
+// foundError makes a failed finding of an error, with its hints as the remedy.
 func foundError(err error, remedy string) preflight.Finding {
 	if hints := term.Hints(err); len(hints) > 0 {
 		remedy = strings.Join(hints, "; ")
@@ -76,19 +77,26 @@ func checkKVM(device string, uid int) preflight.Finding {
 	return checkOpen(device)
 }
 
-// checkOpen tells apart why a device can't be opened.
+// checkOpen tries it.
 func checkOpen(device string) preflight.Finding {
 	f, err := os.OpenFile(device, os.O_RDWR|syscall.O_CLOEXEC, 0)
-	switch {
-	case err == nil:
-		f.Close()
-		return ok("it can be opened")
-	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return fail("add the runner's user to the group kvm (usermod -aG kvm USER) and log in again; on NixOS users.users.USER.extraGroups; in a container, pass the device on", "it can't be opened: %v", err)
-	case errors.Is(err, syscall.EBUSY):
-		return fail("end the other hypervisor (VirtualBox, for one) that holds the processor's virtualisation", "it can't be opened: %v", err)
+	if err != nil {
+		return openFailed(err)
 	}
-	return fail("switch virtualisation on in the firmware, or in the hypervisor if this is a virtual machine itself", "it can't be opened: %v", err)
+	f.Close()
+	return ok("it can be opened")
+}
+
+// openFailed tells apart why the device can't be opened.
+func openFailed(err error) preflight.Finding {
+	remedy := "switch virtualisation on in the firmware, or in the hypervisor if this is a virtual machine itself"
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		remedy = "add the runner's user to the group kvm (usermod -aG kvm USER) and log in again; on NixOS users.users.USER.extraGroups; in a container, pass the device on"
+	case errors.Is(err, syscall.EBUSY):
+		remedy = "end the other hypervisor (VirtualBox, for one) that holds the processor's virtualisation"
+	}
+	return fail(remedy, "it can't be opened: %v", err)
 }
 
 // checkSmolvm finds smolvm and asks it, within a jail, for its version.
@@ -197,7 +205,7 @@ func checkNested(cpuinfo string) preflight.Finding {
 		return ok("not known: %v", err)
 	}
 	for line := range strings.Lines(string(b)) {
-		if strings.HasPrefix(line, "flags") && strings.Contains(line+" ", " hypervisor ") {
+		if strings.HasPrefix(line, "flags") && slices.Contains(strings.Fields(line), "hypervisor") {
 			return ok("nested: this host is a virtual machine itself; machines boot more slowly")
 		}
 	}

@@ -30,6 +30,9 @@ func (w *world) create(args []string) (int, error) {
 	if err != nil {
 		return usage, err
 	}
+	if _, err := p.machine(w.release.NameFlag); err != nil {
+		return usage, err
+	}
 	r, err := w.newRecord(p)
 	if err != nil {
 		return 1, err
