@@ -33,7 +33,7 @@ var layers = []struct {
 	{[]string{"internal/manifest", "preflight"}, 2},
 	{[]string{"internal/policy", "internal/guest/wire", "internal/guest/probe"}, 1},
 	{[]string{"internal/doors/decision"}, 0},
-	{[]string{"internal/term", "internal/mutation", "internal/secret", "internal/atomicfile"}, -1},
+	{[]string{"internal/term", "internal/mutation", "internal/secret", "internal/atomicfile", "internal/testenv"}, -1},
 }
 
 // onlyFrom lists what may be imported by the named rooms alone.

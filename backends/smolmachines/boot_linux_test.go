@@ -128,13 +128,18 @@ func TestSocketModePassesTheBackendKit(t *testing.T) {
 }
 
 func TestAllowlistModePassesTheBackendKit(t *testing.T) {
-	for _, asUser := range callers() {
-		t.Run(fmt.Sprintf("user %v", asUser), func(t *testing.T) {
-			w := newWorld(t, asUser, smolvmtest.Config{Version: "0.8.0"})
-			w.mutate("allowlist-mode")
-			backendtest.Run(t, backendtest.Options{Backend: "smolmachines", Command: w.command, NothingLeft: w.nothingLeft})
-		})
+	w := newWorld(t, true, smolvmtest.Config{Version: "0.8.0"})
+	w.mutate("allowlist-mode")
+	backendtest.Run(t, backendtest.Options{Backend: "smolmachines", Command: w.command, NothingLeft: w.nothingLeft})
+}
+
+func TestAllowlistModeServesRoot(t *testing.T) {
+	w := newWorld(t, false, smolvmtest.Config{Version: "0.8.0"})
+	w.mutate("allowlist-mode")
+	if r := w.run(); r.code != 0 || r.stdout != "agent ran\n" {
+		t.Errorf("got %+v", r)
 	}
+	w.nothingLeft(t)
 }
 
 // Every misbehaviour ends before any agent code has run, with the error of the step

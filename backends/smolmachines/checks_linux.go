@@ -32,6 +32,7 @@ func (b *Backend) Checks(s backends.Spec) []preflight.Check {
 		at("namespaces", "user namespaces", func(ctx context.Context) preflight.Finding { return checkNamespaces(ctx, s) }),
 		at("image", imageName(s), func(context.Context) preflight.Finding { return checkImage(s) }),
 		at("cpus", strconv.Itoa(s.Limits.CPUs), func(context.Context) preflight.Finding { return checkCPUs(s) }),
+		at("pids", strconv.Itoa(s.Limits.PIDs), func(context.Context) preflight.Finding { return checkPIDs(s) }),
 		at("disk", s.Disk, func(context.Context) preflight.Finding { return checkDisk(s) }),
 		at("nested", "virtualisation", func(context.Context) preflight.Finding { return checkNested("/proc/cpuinfo") }),
 	}
@@ -182,6 +183,20 @@ func checkCPUs(s backends.Spec) preflight.Finding {
 		return bad(preflight.Warn, "lower the bottle's limits.cpus", "the bottle asks for %d processors, a machine has at most %d", s.Limits.CPUs, maxCPUs)
 	}
 	return ok("the machine's processors")
+}
+
+// checkPIDs: Linux doesn't hold RLIMIT_NPROC against the first user namespace's root
+// (kernel/fork.c), which root in a machine is.
+func checkPIDs(s backends.Spec) preflight.Finding {
+	switch {
+	case !s.Root:
+		return ok("RLIMIT_NPROC, held by the guest's kernel")
+	case mutation.On(mutation.NoMachine):
+		return ok("not looked at: this is a test build")
+	case s.Limits.BestEffort:
+		return bad(preflight.Warn, "don't give the agent root if it doesn't need it", "root in a machine is not bound by a limit on tasks")
+	}
+	return fail("don't give the agent root, or set limits.best_effort", "root in a machine is not bound by a limit on tasks")
 }
 
 // checkDisk: a machine's two disks are of whole GiB, so that less can't be held.

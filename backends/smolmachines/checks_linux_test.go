@@ -164,6 +164,12 @@ func TestLimitsThatAMachineCannotHoldAreFindings(t *testing.T) {
 	wantFinding(t, checkCPUs(spec(policy.Limits{CPUs: 16})), preflight.OK, "", "")
 }
 
+func TestLimitOnTasksIsNotHeldAgainstRoot(t *testing.T) {
+	wantFinding(t, checkPIDs(backends.Spec{}), preflight.OK, "RLIMIT_NPROC", "")
+	wantFinding(t, checkPIDs(backends.Spec{Root: true}), preflight.Fail, "not bound", "best_effort")
+	wantFinding(t, checkPIDs(backends.Spec{Root: true, Limits: policy.Limits{BestEffort: true}}), preflight.Warn, "not bound", "")
+}
+
 func TestNestedVirtualisationIsNoted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cpuinfo")
 	for content, want := range map[string]string{"flags\t\t: fpu vmx hypervisor\n": "nested: ", "flags\t\t: fpu vmx\n": "not nested"} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,8 +99,19 @@ func innerPID(pid int) int {
 	return 0
 }
 
-// ownVariables are those that smolvm may set for its VMM by itself.
-var ownVariables = []string{"SMOLVM_BOOT_", "SMOLVM_KRUN_LOG_LEVEL=", "RUST_LOG="}
+// ownVariables are what smolvm sets for its VMM by itself (src/agent/manager.rs). The
+// variable of the marker by which the guest's agent says that it is ready has a name
+// as its value.
+var ownVariables = []string{
+	"SMOLVM_BOOT_WATCH_PARENT=0",
+	"LD_LIBRARY_PATH=" + jailLibraries + ":" + path.Dir(jailSmolvm) + ":" + path.Dir(jailSmolvm) + "/lib",
+}
+
+const markerVariable = "SMOLVM_READY_MARKER="
+
+func isOwnVariable(v string) bool {
+	return slices.Contains(ownVariables, v) || strings.HasPrefix(v, markerVariable)
+}
 
 // verifyEnvironment wants no variable in the VMM's environment but ours: some of
 // them open ways out (SMOLVM_GUEST_HOST_SERVICE, SMOLVM_PUBLISH_ADDR), others load
@@ -111,7 +123,7 @@ func verifyEnvironment(pid int, wanted []string) error {
 	}
 	var d differences
 	for v := range bytes.SplitSeq(bytes.TrimRight(b, "\x00"), []byte{0}) {
-		if !slices.Contains(wanted, string(v)) && !slices.ContainsFunc(ownVariables, func(own string) bool { return bytes.HasPrefix(v, []byte(own)) }) {
+		if !slices.Contains(wanted, string(v)) && !isOwnVariable(string(v)) {
 			name, _, _ := strings.Cut(string(v), "=")
 			d = append(d, fmt.Sprintf("found %.60q", name))
 		}

@@ -14,10 +14,9 @@ import (
 )
 
 // kept are the capabilities that process 1 of the guest needs, and the most that
-// root in it can have; smolvm gives all of them. Without SYS_ADMIN and SYS_RESOURCE
-// the limit on tasks holds for root as well, without NET_RAW and NET_ADMIN, MKNOD
-// and SYS_RAWIO the guest's root doesn't get at what only the machine's own kernel
-// holds back.
+// root in it can have; smolvm gives all of them. Root in the guest so gets neither at
+// the machine's devices nor at its kernel's sockets of packets, and from there not at
+// what smolvm's agent shares with the VMM.
 var kept = []uintptr{
 	unix.CAP_CHOWN, unix.CAP_KILL, unix.CAP_SETGID, unix.CAP_SETPCAP, unix.CAP_SETUID,
 	unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETFCAP, unix.CAP_SYS_CHROOT,

@@ -262,9 +262,9 @@ func (g *guest) Errnos() probe.Errnos { return errnos(g.form.Mode) }
 
 // Held says how each limit is held.
 func (g *guest) Held() map[string]string {
-	pids := "RLIMIT_NPROC, held by the guest's kernel; root is bound by the machine's memory only"
-	if !g.spec.Root {
-		pids = "RLIMIT_NPROC, held by the guest's kernel"
+	pids := "RLIMIT_NPROC, held by the guest's kernel"
+	if g.spec.Root {
+		pids += "; not for its root, which the machine's memory binds (best effort)"
 	}
 	return map[string]string{
 		"memory": fmt.Sprintf("the machine's memory; what the VMM uses besides is looked at every %v", confine.WatchInterval),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -234,7 +235,7 @@ func ociSpec(r record, folders map[string]string, argv []string, network string)
 	for _, m := range r.Mounts {
 		s.Mounts = append(s.Mounts, specs.Mount{Destination: m.Guest, Type: "bind", Source: m.Host, Options: []string{"rbind", "ro"}})
 	}
-	for _, guest := range slices.Sorted(keys(folders)) {
+	for _, guest := range slices.Sorted(maps.Keys(folders)) {
 		s.Mounts = append(s.Mounts, specs.Mount{Destination: guest, Type: "bind", Source: folders[guest], Options: []string{"bind", "ro"}})
 	}
 	return s

@@ -3,15 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"iter"
-	"maps"
 	"net"
 
 	"github.com/bot-bottle/action/internal/smolvmtest"
 	"golang.org/x/sys/unix"
 )
-
-func keys(m map[string]string) iter.Seq[string] { return maps.Keys(m) }
 
 // Addresses that a guest without a network can't reach, and that the proof tries
 // (probe.Outside): a resolver, and smolvm's gateway.

@@ -173,12 +173,9 @@ func (w *world) startVMM(name string) (int, error) {
 	}
 	defer ready.Close()
 	cmd := exec.Command("/proc/self/exe", "_boot-vm", name)
-	cmd.Stderr = os.Stderr
+	cmd.Env = w.vmmEnvironment()
 	cmd.ExtraFiles = []*os.File{writer}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if w.config.Does(smolvmtest.VMMEnvironment) {
-		cmd.Env = append(os.Environ(), "SMOLVM_GUEST_HOST_SERVICE=80:80")
-	}
 	err = cmd.Start()
 	writer.Close()
 	if err != nil {
@@ -188,6 +185,19 @@ func (w *world) startVMM(name string) (int, error) {
 		return 0, errors.New("agent did not become ready within 30 seconds")
 	}
 	return cmd.Process.Pid, nil
+}
+
+// vmmEnvironment is what smolvm adds for its VMM: a search path for libkrunfw, and
+// how the guest's agent says that it is ready.
+func (w *world) vmmEnvironment() []string {
+	exe, _ := os.Executable() // of a running program
+	beside := filepath.Dir(exe)
+	env := append(os.Environ(), "SMOLVM_BOOT_WATCH_PARENT=0", "SMOLVM_READY_MARKER=.ready-1",
+		"LD_LIBRARY_PATH="+strings.Join([]string{os.Getenv("SMOLVM_LIB_DIR"), beside, filepath.Join(beside, "lib")}, ":"))
+	if w.config.Does(smolvmtest.VMMEnvironment) {
+		env = append(env, "SMOLVM_GUEST_HOST_SERVICE=80:80")
+	}
+	return env
 }
 
 // hand writes agent.config.json.
@@ -221,12 +231,12 @@ func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 func (w *world) exec(args []string) (int, error) {
 	p, err := parse(args, []string{"--name"}, nil, nil)
 	if err != nil || len(p.after) == 0 {
-		return usage, errors.Join(err, errors.New("the following required arguments were not provided: <COMMAND>..."))
+		return usage, errors.Join(err, errors.New("the following required arguments were not provided: <COMMAND>"))
 	}
 	name, _ := p.machine(true)
 	conn, err := net.Dial("unix", filepath.Join(w.folder(name), "agent.sock"))
 	if err != nil {
-		return 1, fmt.Errorf("machine '%s' is not running. Use 'smolvm machine start' first", name)
+		return 1, fmt.Errorf("machine '%s' is not running", name)
 	}
 	defer conn.Close()
 	if err := json.NewEncoder(conn).Encode(p.after); err != nil {
