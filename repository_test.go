@@ -40,11 +40,13 @@ var layers = []struct {
 var onlyFrom = map[string][]string{
 	"gvisor.dev/gvisor":                      {"backends/gvisor/runsc"},
 	module + "/backends/gvisor/runsc":        {"cmd"},
-	"github.com/goccy/go-yaml":               {"internal/manifest"},
+	"github.com/goccy/go-yaml":               {"internal/manifest", "internal/workflow"},
 	"modernc.org/sqlite":                     {"runner/ledger", "backends/smolmachines", "internal/smolvmtest"},
 	"github.com/google/go-containerregistry": {"internal/image"},
 	"github.com/spf13/cobra":                 {"cmd"},
 	"github.com/bluekeyes/go-gitdiff":        {"internal/workspace"},
+	"github.com/docker/docker":               {"backends/docker"},
+	"github.com/moby/profiles":               nil, // tests only
 	"github.com/elastic/go-seccomp-bpf":      {"internal/doors"},
 }
 

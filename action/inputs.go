@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bot-bottle/action/internal/escape"
 	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
 )
@@ -24,6 +25,7 @@ type Inputs struct {
 	Timeout       time.Duration // 0: the bottle's
 	PullRequest   bool
 	FailOn        []Failure
+	Escape        escape.Tier // empty: off
 	PreflightOnly bool
 	ReportDir     string
 	Model         string
@@ -165,15 +167,15 @@ func (r *reader) failOn(name string) []Failure {
 	return on
 }
 
-// escape takes nothing but "off": this build has no suite to run.
-func (r *reader) escape(name string) {
+func (r *reader) escape(name string) escape.Tier {
 	switch value := r.line(name); value {
 	case "", "off":
-	case "quick", "full":
-		r.fail(name, "%q needs the sandbox-escape suite, which this version doesn't have; only off is possible", value)
+	case string(escape.Quick), string(escape.Full):
+		return escape.Tier(value)
 	default:
 		r.fail(name, "%q is none of off, quick, full", term.Shorten(value, 60))
 	}
+	return ""
 }
 
 // shimInputs are for the shim alone.
@@ -194,11 +196,11 @@ func ParseInputs(given map[string]string) (Inputs, error) {
 		Timeout:       r.duration("timeout"),
 		PullRequest:   r.boolean("pull-request"),
 		FailOn:        r.failOn("fail-on"),
+		Escape:        r.escape("escape"),
 		PreflightOnly: r.boolean("preflight-only"),
 		ReportDir:     r.line("report-dir"),
 		Model:         r.line("model"),
 	}
-	r.escape("escape")
 	r.known()
 	in.check(r)
 	return in, r.err

@@ -39,7 +39,6 @@ func TestWrongInputsAreNamed(t *testing.T) {
 		`"timeout": "-1s" is not a duration`:          {"timeout": "-1s"},
 		`"pull-request": "yes" is neither`:            {"pull-request": "yes"},
 		`"fail-on": "everything" is none of`:          {"fail-on": "everything"},
-		`"escape": "quick" needs the sandbox-escape`:  {"escape": "quick"},
 		`"escape": "some" is none of`:                 {"escape": "some"},
 		`"prompt-file": the input "prompt" says what`: {"prompt": "x", "prompt-file": "y"},
 		`"command": an agent or a prompt is given`:    {"command": "x", "agent": "y"},

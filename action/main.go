@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/bot-bottle/action/internal/escape"
 	"github.com/bot-bottle/action/internal/forge"
 	"github.com/bot-bottle/action/internal/manifest"
 	"github.com/bot-bottle/action/internal/report"
@@ -18,10 +19,14 @@ type World struct {
 	Stdout runner.Output // of the step
 	// Forge connects to the job's forge; nothing is asked by that.
 	Forge func(Environment, Inputs) (forge.Forge, error)
-	// Preflight looks at this host for a backend ("": any).
-	Preflight func(ctx context.Context, backend string) ([]preflight.Finding, error)
+	// Preflight looks at this host for a backend ("": any), and at the workflows of
+	// a checkout ("": none).
+	Preflight func(ctx context.Context, backend, workspace string) (runner.Survey, error)
 	// Run does the whole job. The agent's output, made harmless, goes to out.
 	Run func(ctx context.Context, req runner.Request, out runner.Output, progress runner.Progress) runner.Result
+	// Attack boots a bottle of its own for a suite, under the name given, and settles
+	// it.
+	Attack func(ctx context.Context, name, backend string, suite *escape.Suite, progress runner.Progress) runner.Result
 	// Head gives the commit that is checked out in dir.
 	Head func(ctx context.Context, dir string) (string, error)
 }
@@ -40,14 +45,33 @@ func Main(ctx context.Context, h Handover, w World) runner.ExitCode {
 		return w.tell(v, Refusal(err), in.FailOn)
 	}
 	if in.PreflightOnly {
-		return w.tell(v, w.preflight(ctx, v, in), in.FailOn)
+		return w.tell(v, w.preflight(ctx, v, in, env), in.FailOn)
+	}
+	if result, over := w.attackFirst(ctx, v, h, in); over {
+		return w.tell(v, result, in.FailOn)
 	}
 	req, err := w.request(ctx, h, in, env)
 	if err != nil {
 		return w.tell(v, Refusal(err), in.FailOn)
 	}
+	return w.tell(v, w.work(ctx, v, in, req), in.FailOn)
+}
+
+// work does the job, with the quick suite before the agent where that is asked
+// for.
+func (w World) work(ctx context.Context, v *voice, in Inputs, req runner.Request) runner.Result {
+	suite, err := in.quickly(ctx)
+	if err != nil {
+		return Refusal(err)
+	}
+	if suite != nil {
+		req.Trials = append(req.Trials, suite)
+	}
 	result := w.Run(ctx, req, v.out, v)
-	return w.tell(v, posted(result, in), in.FailOn)
+	if suite != nil {
+		w.tellSuite(v, suite)
+	}
+	return posted(result, in)
 }
 
 // Refusal is the result of a job that was refused before it began.
@@ -107,22 +131,33 @@ func summary(r runner.Result) string {
 }
 
 // preflight looks at the host as the service sees it, and tells.
-func (w World) preflight(ctx context.Context, v *voice, in Inputs) runner.Result {
-	findings, err := w.Preflight(ctx, in.Backend)
+func (w World) preflight(ctx context.Context, v *voice, in Inputs, env Environment) runner.Result {
+	dir, err := findWorkspace(env.Workspace, in.Workspace)
 	if err != nil {
 		return Refusal(err)
 	}
+	survey, err := w.Preflight(ctx, in.Backend, dir)
+	if err != nil {
+		return Refusal(err)
+	}
+	v.findings("host", survey.Host)
+	for _, p := range survey.Backends {
+		v.findings(p.Backend, p.Findings)
+	}
+	if err := survey.Err(); err != nil {
+		return Refusal(err)
+	}
+	return runner.Result{Report: report.Report{Backend: survey.Backend(), Outcome: report.Outcome{Verdict: report.Passed}}}
+}
+
+// findings tells what was found of subject.
+func (v *voice) findings(subject string, findings []preflight.Finding) {
 	for _, f := range findings {
-		v.line(string(f.Status) + " " + f.ID + ": " + f.Subject + ": " + f.Found)
+		v.line(string(f.Status) + " " + subject + ": " + f.ID + ": " + f.Subject + ": " + f.Found)
 		if f.Remedy != "" {
 			v.line("  remedy: " + f.Remedy)
 		}
 	}
-	if failed := preflight.Failed(findings); len(failed) > 0 {
-		return Refusal(term.Errorf(term.StagePreflight, "", "looking at this host: %s of %d failed",
-			term.Count(int64(len(failed)), "check", "checks"), len(findings)).WithHint("see the remedies above"))
-	}
-	return runner.Result{Report: report.Report{Outcome: report.Outcome{Verdict: report.Passed}}}
 }
 
 // request is everything between the inputs and the run: who asked, for what, on

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/action/internal/forge"
+	"github.com/bot-bottle/action/internal/mutation"
 )
 
 // marker stands in every comment that bot-bottle posts.
@@ -109,7 +110,7 @@ func judgePerson(p Person, access forge.Access) error {
 	if p.ID != 0 && access.User.ID != p.ID {
 		return refused("%q, who %s, is account %d, and the forge knows that login as account %d", p.Login, p.Part, p.ID, access.User.ID)
 	}
-	if !access.Level.CanWrite() {
+	if !access.Level.CanWrite() && !mutation.On(mutation.TriggerAnybody) {
 		return refused("%q, who %s, may not write to the repository (the forge says %q)", p.Login, p.Part, access.Level).
 			WithHint("somebody who may write has to ask: by a comment, a label or a dispatch")
 	}

@@ -54,7 +54,9 @@ type Spec struct {
 type Handle struct {
 	Backend string `json:"backend"`
 	Run     string `json:"run"`
-	UserID  int    `json:"user_id"`
+	UserID  int    `json:"user_id"` // the host's id of who calls at the doors
+	// Engine is the random id of the daemon that has the guest, where one has.
+	Engine string `json:"engine,omitempty"`
 }
 
 // Backend runs guests of one kind.

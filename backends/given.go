@@ -2,6 +2,7 @@ package backends
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -13,6 +14,9 @@ type Given struct {
 	Interfaces []string  `json:"interfaces"` // network interfaces of its processes' namespaces, sorted
 	Shares     []Share   `json:"shares"`     // what of the host it can reach as files, sorted by Target
 	Sockets    []string  `json:"sockets"`    // names in the doors folder, sorted
+	// Settings are what else of the guest's confinement is the backend's own
+	// matter, by name: as a daemon has it, or the kernel.
+	Settings map[string]string `json:"settings,omitempty"`
 }
 
 // Process is one process of the host that serves the guest.
@@ -47,6 +51,23 @@ func Verify(wanted, given Given) error {
 	}
 	if w, g := wanted.Sockets, given.Sockets; !slices.Equal(w, g) {
 		return fmt.Errorf("comparing the guest's sockets: wanted [%s], found [%s]", strings.Join(w, " "), strings.Join(g, " "))
+	}
+	return verifySettings(wanted.Settings, given.Settings)
+}
+
+// verifySettings names the first setting that differs, by name.
+func verifySettings(wanted, given map[string]string) error {
+	all := maps.Clone(given)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, wanted)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		w, has := wanted[name]
+		g, found := given[name]
+		if w != g || has != found {
+			return fmt.Errorf("comparing the guest's setting %q: wanted %q, found %q", name, w, g)
+		}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bot-bottle/action/internal/forge/forgetest"
+	"github.com/bot-bottle/action/internal/modeltest"
 	"github.com/goccy/go-yaml"
 )
 
@@ -55,16 +56,31 @@ func (h *runnerHost) hostBottle(name, front string) {
 	h.write("etc/bot-bottle/bottles/"+name+".md", "---\n"+front+"\n---\n")
 }
 
+// The bottle is what the README's needs: Claude Code's, with its token from a file
+// of the host's. The model is ours, and sees the comment as the task.
 func TestReadmesWorkflowRunsForAWriterAlone(t *testing.T) {
 	h := newRunnerHost(t, true)
-	h.hostBottle("claude-dev", "for: {repositories: [acme/widgets], events: [issue_comment]}")
+	h.vars["PATH"] += ":" + installedAgents(t)
+	model := modeltest.Start(t, modeltest.Anthropic, modeltest.Script{
+		Calls: []modeltest.Call{claudeCLI.shell("echo in the bottle as $(id -un)")}, Final: "all of it is done",
+	})
+	h.hostBottle("claude-dev", fmt.Sprintf(`for: {repositories: [acme/widgets], events: [issue_comment]}
+agent_provider: {template: claude, auth_token: "file:%s"}
+egress:
+  routes:
+    - {host: api.anthropic.com, connect_to: %q, addresses: [127.0.0.0/8], ca_file: %s}`,
+		h.write("claude-token", theToken+"\n"), model.Address, h.write("model-ca.pem", model.CAs)))
 	inputs := h.readmesInputs()
-	inputs["command"] = "echo worked" // what the bottle's agent would do is e2e of the agents
 	inputs["token"] = "job-token"
 	forge := h.asked("github/issue_comment", "write")
 	s := h.step("one", inputs)
-	if r := s.do("main"); r.code != 0 || !strings.Contains(r.stdout, "worked") {
+	r := s.do("main")
+	if r.code != 0 || !strings.Contains(r.stdout, "all of it is done") || strings.Contains(r.String(), theToken) {
 		t.Error(r)
+	}
+	said := model.Requests()
+	if len(said) < 2 || !strings.Contains(string(said[0].Body), "@bottle please fix this") || !strings.Contains(string(said[len(said)-1].Body), "in the bottle as agent") {
+		t.Errorf("the model was asked %d times, and wasn't given the comment, or not what its command printed", len(said))
 	}
 	for _, q := range forge.Asked() {
 		if q.Header.Get("Authorization") != "Bearer job-token" {
@@ -116,17 +132,37 @@ func TestGiteaIsAskedWithTheHostsCredential(t *testing.T) {
 	delete(h.vars, "GITHUB_TRIGGERING_ACTOR") // Gitea has none
 	inputs := map[string]string{"command": "echo worked", "token": "job-token"}
 	r := h.step("one", inputs).do("main")
-	if r.code != 3 || !strings.Contains(r.stdout, "the host has no credential") || !strings.Contains(r.stdout, "hint: name one in /etc/bot-bottle/forges.json") {
+	if r.code != 3 || !strings.Contains(r.stdout, "the host has no credential") || !strings.Contains(r.stdout, "hint: name one in /etc/bot-bottle/config.yaml under `forges`") {
 		t.Error(r)
 	}
 	token := h.write("token", "host-token\n")
-	h.write("etc/bot-bottle/forges.json", fmt.Sprintf(`{"forges": [{"url": %q, "token": "file:%s"}]}`, forge.URL, token))
+	h.write("etc/bot-bottle/config.yaml", fmt.Sprintf("forges: [{url: %q, token: %q}]\n", forge.URL, "file:"+token))
 	s := h.step("two", inputs)
 	if r := s.do("main"); r.code != 0 || !strings.Contains(r.stdout, "worked") || strings.Contains(r.String(), "host-token") {
 		t.Error(r)
 	}
 	if asked := forge.Asked(); len(asked) == 0 || asked[0].Header.Get("Authorization") != "token host-token" {
 		t.Errorf("asked %d times", len(asked))
+	}
+	h.nothingLeft()
+}
+
+func TestTheSuiteRunsAloneOrBeforeTheAgent(t *testing.T) {
+	h := newRunnerHost(t, true)
+	s := h.step("alone", map[string]string{"escape": "quick"})
+	if r := s.do("main"); r.code != 0 || !strings.Contains(r.stdout, "held  N03") || strings.Contains(r.stdout, "work done") || s.outputs()["verdict"] != "passed" {
+		t.Error(r)
+	}
+	if summary := h.read(s.dir, "alone/summary"); !strings.Contains(summary, "every case held") {
+		t.Errorf("summary: %s", summary)
+	}
+	s = h.step("before", map[string]string{"escape": "quick", "command": "echo worked", "fail-on": "agent,escape,refused"})
+	r := s.do("main")
+	if r.code != 0 || !strings.Contains(r.stdout, "worked") || !strings.Contains(r.stdout, "held  N03") {
+		t.Error(r)
+	}
+	if refused := s.outputs()["refused"]; refused != "0" {
+		t.Errorf("the suite's own requests count as the agent's: %q refused", refused)
 	}
 	h.nothingLeft()
 }

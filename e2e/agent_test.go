@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io/fs"
 	"os"
@@ -28,6 +29,7 @@ type agentCLI struct {
 	host  string
 	token string // variable that holds it
 	field string // header field in which the model's provider gets it
+	value string // of the token; empty: theToken
 	model string
 	// shell gives the call of the CLI's tool that runs a command.
 	shell func(command string) modeltest.Call
@@ -61,6 +63,16 @@ var (
 		model: "gemini-2.5-flash", // or each task begins with another model's choice of one
 	}
 )
+
+// withSubscription is Claude Code with what `claude setup-token` prints in place of
+// an API key.
+func withSubscription() agentCLI {
+	cli := claudeCLI
+	cli.field, cli.value = "Authorization", "sk-ant-oat01-6bXq0vT3mWcY8sJd"
+	return cli
+}
+
+func (cli agentCLI) credential() string { return cmp.Or(cli.value, theToken) }
 
 // theToken is a credential that can be found again wherever it gets to.
 const theToken = "sk-real-6bXq0vT3mWcY8sJd"
@@ -110,7 +122,7 @@ func (w *world) employ(cli agentCLI, script modeltest.Script) agentJob {
 	w.write("bottles/b.md", "---\n"+leastPolicy(w.t, cli.name)+
 		"egress:\n  routes:\n    - {host: "+cli.host+", connect_to: \""+j.server.Address+"\", addresses: [127.0.0.0/8], ca_file: "+ca+"}\n---\n")
 	w.write("agents/a.md", "---\nprovider: "+cli.name+"\n---\nYou are thorough.\n")
-	w.env = append(w.env, cli.token+"="+theToken, "PATH="+programs+":"+os.Getenv("PATH"))
+	w.env = append(w.env, cli.token+"="+cli.credential(), "PATH="+programs+":"+os.Getenv("PATH"))
 	c := w.checkout(map[string]string{"a.txt": "one\n"})
 	args := []string{
 		"run", "--quiet", "--bottles-dir", filepath.Join(w.dir, "bottles"), "--bottle", "b", "--agents-dir", filepath.Join(w.dir, "agents"), "--agent", "a",
@@ -151,7 +163,13 @@ func startCount(t testing.TB) int {
 }
 
 func TestClaudeCodeDoesWhatTheModelSays(t *testing.T) {
-	eachCaller(t, func(t *testing.T, w *world) { w.worksFor(claudeCLI) })
+	eachCaller(t, func(t *testing.T, w *world) {
+		if w.asUser {
+			w.worksFor(claudeCLI)
+		} else {
+			w.worksFor(withSubscription())
+		}
+	})
 }
 
 func TestCodexDoesWhatTheModelSays(t *testing.T) {
@@ -219,14 +237,14 @@ func (w *world) tokenReachedOnly(cli agentCLI, j agentJob) {
 		w.t.Error("the model was not asked")
 	}
 	for _, r := range j.server.Requests() {
-		if got := strings.TrimPrefix(r.Header.Get(cli.field), "Bearer "); got != theToken {
+		if got := strings.TrimPrefix(r.Header.Get(cli.field), "Bearer "); got != cli.credential() {
 			w.t.Errorf("%s %s came with the credential %q", r.Method, r.Path, got)
 		}
-		if bytes.Contains(r.Body, []byte(theToken)) {
+		if bytes.Contains(r.Body, []byte(cli.credential())) {
 			w.t.Errorf("%s %s has the token in its body", r.Method, r.Path)
 		}
 	}
-	if strings.Contains(j.stdout+j.stderr, theToken) {
+	if strings.Contains(j.stdout+j.stderr, cli.credential()) {
 		w.t.Error("the token was printed")
 	}
 	w.must(filepath.WalkDir(w.dir, func(path string, d fs.DirEntry, err error) error {
@@ -234,7 +252,7 @@ func (w *world) tokenReachedOnly(cli agentCLI, j agentJob) {
 			return err
 		}
 		b, err := os.ReadFile(path)
-		if bytes.Contains(b, []byte(theToken)) {
+		if bytes.Contains(b, []byte(cli.credential())) {
 			w.t.Errorf("the token is in %s", path)
 		}
 		return err

@@ -111,9 +111,9 @@ func TestBadImageIsRefused(t *testing.T) {
 		w.must(os.Symlink("/usr/bin/dash", filepath.Join(w.dir, "linked/bin/sh"))) // which the host may have, and the image hasn't
 		w.own()
 		for dir, words := range map[string][]string{
-			"missing":          {"opening the image's root file system", "no such file", "hint: `image.rootfs` is the absolute path"},
+			"missing":          {"opening the image's root file system", "no such file", "hint: mend the bottle's `image`: `image.rootfs` is the absolute path"},
 			"empty/etc/passwd": {"not a folder"},
-			"empty":            {"looking for /bin/sh", "hint: is ", "the top of a root file system"},
+			"empty":            {"looking for /bin/sh", "hint: mend the bottle's `image`: is ", "the top of a root file system"},
 			"linked":           {"looking for /bin/sh", `no "/usr"`},
 		} {
 			args := w.bottle("image: {rootfs: "+filepath.Join(w.dir, dir)+"}\n", "true")
@@ -299,7 +299,7 @@ func TestWithoutUserNamespacesTheRemedyIsNamed(t *testing.T) {
 	w := newWorld(t, true) // root needs none of its own
 	const forbid = `echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --inh-caps=-all --ambient-caps=-all -- "$0" "$@"`
 	r := w.start("unshare", "--user", "--map-current-user", "--keep-caps", "sh", "-c", forbid, w.bin, "run", "--quiet", "--", "true")
-	refuses(t, r, 3, "gvisor: user namespaces: can't be used", "hint: the host allows no user namespaces: sysctl -w user.max_user_namespaces=15000")
+	refuses(t, r, 3, "gvisor: user namespaces: The host allows no user namespaces.", "hint: sysctl -w user.max_user_namespaces=15000")
 	w.neverBegan()
 }
 

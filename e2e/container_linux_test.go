@@ -26,6 +26,6 @@ func TestRootOfAContainerWithFewUserIDsIsToldSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
-	refuses(t, r, 3, "gvisor: user namespaces: can't be used", "hint: root here has no user id 19", "give this container the ids from 1900000000 on")
+	refuses(t, r, 3, "gvisor: user namespaces: Root of this container has no user id to give to a guest.", "hint: start bot-bottle as an ordinary user", "give this container the ids from 1900000000 on")
 	w.neverBegan()
 }

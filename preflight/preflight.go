@@ -1,6 +1,7 @@
 // Package preflight asks whether this host can do what a job needs, before the
-// job has any effect. It is a leaf: what is asked comes from the backends and
-// from runner; this package defines the shapes and runs the checks side by side.
+// job has any effect. It is a leaf: it has the checks of the host itself, with what
+// helps on which distribution, and runs them and those of the backends side by
+// side.
 package preflight
 
 import (
@@ -26,6 +27,9 @@ const CutOff = 2 * time.Second
 
 // grace is how long after its context has ended a check may take to clean up.
 const grace = 500 * time.Millisecond
+
+var noAnswer = Entry{"no-answer", Fail, "A check was cut off.",
+	[]Remedy{{"", "find out what hangs (a file system, a service), then try again"}}}
 
 // Finding is what a check found. Remedy is a whole instruction, present unless
 // the status is OK.
@@ -64,12 +68,12 @@ func (c Check) bounded(ctx context.Context) Finding {
 	defer cancel()
 	done := make(chan Finding, 1)
 	go func() { done <- c.Run(ctx) }()
-	f := Finding{Status: Fail, Found: fmt.Sprintf("no answer within %v", CutOff), Remedy: "find out what hangs, then try again"}
+	f := Finding{ID: noAnswer.ID, Status: noAnswer.Status, Found: fmt.Sprintf("no answer within %v", CutOff), Remedy: noAnswer.remedy(nil)}
 	select {
 	case f = <-done:
 	case <-ctx.Done():
-		select { // one that heeds its context has children to end
-		case <-done:
+		select { // one that heeds its context has children to end, and may know more
+		case f = <-done:
 		case <-time.After(grace):
 		}
 	}

@@ -24,6 +24,18 @@ func CheckBackend(name string, known []backends.Backend) error {
 		WithHint("known are: %s", strings.Join(names, ", "))
 }
 
+// passedOver says of each backend that the chosen one stood in for why it did.
+func (c chosen) passedOver() (notes []string) {
+	for _, name := range slices.Sorted(maps.Keys(c.rejected)) {
+		var why []string
+		for _, f := range c.rejected[name] {
+			why = append(why, f.Subject+": "+f.Found)
+		}
+		notes = append(notes, fmt.Sprintf("The backend %s was passed over (%s).", name, strings.Join(why, "; ")))
+	}
+	return notes
+}
+
 // noBackend says of each backend why not, with the remedies as hints.
 func noBackend(rejected map[string][]preflight.Finding) error {
 	var why []string

@@ -244,6 +244,9 @@ func (r *run) countDecisions() report.Doors {
 		return report.Doors{}
 	}
 	defer f.Close()
+	if _, err := f.Seek(r.ofTrials, io.SeekStart); err != nil {
+		return report.Doors{}
+	}
 	return report.FromDecisions(decision.Read(f))
 }
 

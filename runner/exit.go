@@ -143,6 +143,7 @@ func codeOf(err error) ExitCode {
 		term.StageLedger:    ExitPreflight,
 		term.StageLaunch:    ExitUnproven,
 		term.StageProve:     ExitUnproven,
+		term.StageEscape:    ExitEscape,
 		term.StageWork:      ExitBroken,
 		term.StageCollect:   ExitAgent,
 		term.StagePost:      ExitPost,

@@ -204,12 +204,16 @@ func newNonce() string {
 }
 
 func (r *run) configureSidecar(ctx context.Context) error {
+	handle, err := r.handle()
+	if err != nil {
+		return err
+	}
 	r.nonce = newNonce()
 	ready, err := r.sidecar.Configure(ctx, doors.Config{
 		Policy: r.plan.Policy,
 		Tokens: r.plan.Secrets,
 		Nonce:  r.nonce,
-		Peers:  []int{guestUser(r.alias)},
+		Peers:  []int{handle.UserID},
 	})
 	if err != nil {
 		return fmt.Errorf("configuring the sidecar: %w", err)
@@ -231,21 +235,34 @@ func (r *run) startGuest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	handle, err := r.backend.Handle(spec)
+	handle, err := r.handle()
 	if err != nil {
 		return err
 	}
-	err = r.journal.Effect(ctx, kindGuest, handle, journal.Local, func(ctx context.Context) (err error) {
-		if err := r.backend.Create(ctx, spec, handle); err != nil {
-			return err
+	err = r.journal.Effect(ctx, kindGuest, handle, backends.LandsIn(r.backend), func(ctx context.Context) error {
+		err := r.boot(ctx, spec, handle)
+		if backends.IsAnswered(err) {
+			return journal.Over(err)
 		}
-		r.guest, err = r.backend.Start(ctx, spec, handle)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return r.connect(ctx, listener)
+	return r.connect(ctx, listener, handle.UserID)
+}
+
+// handle names the guest, before and after there is one.
+func (r *run) handle() (backends.Handle, error) {
+	return r.backend.Handle(r.plan.spec(r.deps, r.id, r.alias))
+}
+
+func (r *run) boot(ctx context.Context, spec backends.Spec, handle backends.Handle) (err error) {
+	if err := r.backend.Create(ctx, spec, handle); err != nil {
+		return err
+	}
+	r.guest, err = r.backend.Start(ctx, spec, handle)
+	return err
 }
 
 // guestSpec is the plan's guest with what only the launch knows.
@@ -265,9 +282,9 @@ const (
 	trustFile = "ca.p12"
 )
 
-// connect takes the guest's one call on control. A guest that dies before it
-// calls ends the wait.
-func (r *run) connect(ctx context.Context, listener *net.UnixListener) error {
+// connect takes the guest's one call on control, of the host's user caller. A guest
+// that dies before it calls ends the wait.
+func (r *run) connect(ctx context.Context, listener *net.UnixListener, caller int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -278,8 +295,8 @@ func (r *run) connect(ctx context.Context, listener *net.UnixListener) error {
 		}
 	}()
 	conn, err := control.Accept(ctx, listener, func(_, uid int) error {
-		if want := guestUser(r.alias); uid != want {
-			return fmt.Errorf("user %d called instead of %d", uid, want)
+		if uid != caller {
+			return fmt.Errorf("user %d called instead of %d", uid, caller)
 		}
 		return nil
 	})
@@ -297,7 +314,7 @@ func (r *run) connect(ctx context.Context, listener *net.UnixListener) error {
 func (r *run) setup() guest.Setup {
 	s := guest.Setup{
 		Alias: r.alias.String(),
-		Tasks: r.plan.Policy.Limits.WithDefaults().PIDs,
+		Tasks: r.tasks(),
 		Owned: []guest.Owned{
 			{Path: backends.GuestHome, UID: backends.AgentID, GID: backends.AgentID},
 			{Path: backends.GuestWorkspace, UID: backends.AgentID, GID: backends.AgentID},
@@ -307,6 +324,14 @@ func (r *run) setup() guest.Setup {
 		s.Forwards = append(s.Forwards, guest.Forward{Port: port, Socket: path.Join(backends.GuestDoors, doorSockets[door])})
 	}
 	return s
+}
+
+// tasks is the limit that process 1 is to hold; 0 where the backend does.
+func (r *run) tasks() int {
+	if backends.HoldsTasks(r.guest) {
+		return 0
+	}
+	return r.plan.Policy.Limits.WithDefaults().PIDs
 }
 
 func orUnknown(err error) error {

@@ -23,17 +23,26 @@ type Plan struct {
 	Agent     string // name of the agent; empty: a command from the command line
 	Policy    policy.Policy
 	Secrets   map[string]secret.Value // by policy.Auth.TokenName
-	Task      Task
-	Workspace *Workspace // nil: the guest's /workspace is empty
-	Backend   string     // a backend's name, or Auto
-	ReportDir string     // empty: in the state folder
-	Lineage   []string   // names of the bottle's files, the root first; empty: none
-	Provider  string     // who works: claude, codex, gemini or command
-	Warnings  []string   // what somebody should know before the job starts
+	Task      Task                    // none, if Argv is empty
+	Trials    []Trial                 // made after the proof and before the task
+	Workspace *Workspace              // nil: the guest's /workspace is empty
+	Backend   string                  // a backend's name, or Auto
+	ReportDir string                  // empty: in the state folder
+	Lineage   []string                // names of the bottle's files, the root first; empty: none
+	Provider  string                  // who works: claude, codex, gemini or command
+	Warnings  []string                // what somebody should know before the job starts
 }
 
 // Auto lets the strongest backend be taken that this host can run.
 const Auto = "auto"
+
+// Trial is work of ours in a proven guest before the agent's: the escape suite is
+// one. Its error ends the job before any agent code runs; one of stage escape
+// says that an attack succeeded or could not be judged.
+type Trial interface {
+	Name() string
+	Try(context.Context, *Proven) error
+}
 
 // Task is work to be done in a proven guest.
 type Task struct {
@@ -85,7 +94,7 @@ type Progress interface {
 // chosen is the backend that a job will use, and what preflight found.
 type chosen struct {
 	backend  backends.Backend
-	findings []preflight.Finding
+	findings []preflight.Finding            // of the host and of the backend
 	rejected map[string][]preflight.Finding // by backend: why not
 }
 
@@ -116,17 +125,28 @@ func choose(ctx context.Context, plan Plan, deps Deps) (chosen, error) {
 	if err := CheckBackend(plan.Backend, deps.Backends); err != nil {
 		return c, err
 	}
+	hosts := make(chan []preflight.Finding, 1)
+	go func() { hosts <- preflight.Run(ctx, hostChecks(plan, deps)) }()
 	for _, b := range deps.Backends {
 		if plan.Backend != Auto && plan.Backend != b.Name() {
 			continue
 		}
+		b = backends.Looked(ctx, b)
 		findings := preflight.Run(ctx, b.Checks(plan.spec(deps, "preflight", preflightAlias)))
 		failed := preflight.Failed(findings)
 		if len(failed) == 0 {
 			c.backend, c.findings = b, findings
-			return c, nil
+			break
 		}
 		c.rejected[b.Name()] = failed
 	}
-	return c, noBackend(c.rejected)
+	host := <-hosts
+	if failed := preflight.Failed(host); len(failed) > 0 {
+		c.backend, c.rejected["host"] = nil, failed
+	}
+	if c.backend == nil {
+		return c, noBackend(c.rejected)
+	}
+	c.findings = append(host, c.findings...)
+	return c, nil
 }

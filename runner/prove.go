@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"path"
 	"slices"
 	"sync"
 	"time"
@@ -61,10 +60,7 @@ func (s *Started) Prove(ctx context.Context) (*Proven, error) {
 }
 
 func (r *run) prove(ctx context.Context, proof *report.Proof) error {
-	set, err := collector.Start(ctx, collector.Options{Nonce: r.nonce, Alias: r.alias, Folders: []collector.Folder{
-		{Host: r.deps.Places.runFolder(r.id), Guest: []string{path.Dir(backends.GuestDoors)}},
-		{Host: r.deps.Places.disk(r.id), Guest: []string{"/", backends.GuestWorkspace}},
-	}})
+	set, err := collector.Start(ctx, collector.Options{Nonce: r.nonce, Alias: r.alias, Folders: (&Proven{r}).Folders()})
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type Request struct {
 	Workspace  *Workspace
 	Timeout    time.Duration // 0: the bottle's
 	ReportDir  string
+	Trials     []Trial       // made in the guest before the agent
 	Job        *manifest.Job // what `for` of the bottles is checked against; nil: not under a runner
 	// Lookup is the host's environment, for ${HOST_VAR} and env: references.
 	Lookup func(name string) (string, bool)
@@ -124,7 +125,7 @@ func (a *assembled) addBottles(req Request, names []string) error {
 		var errs []error
 		for _, b := range bottles {
 			errs = append(errs, b.CheckFor(*req.Job))
-			a.warnings = append(a.warnings, policyWritable(b)...)
+			a.warnings = append(a.warnings, warnWritable(b)...)
 		}
 		if err := errors.Join(errs...); err != nil {
 			return err
@@ -204,7 +205,7 @@ func (a *assembled) bottleName() string {
 func (a *assembled) plan(req Request) Plan {
 	p := Plan{
 		Name: req.Name, Bottle: a.bottleName(), Agent: req.Agent, Backend: req.Backend, Workspace: req.Workspace, ReportDir: req.ReportDir,
-		Provider: a.template, Warnings: a.warnings,
+		Provider: a.template, Warnings: a.warnings, Trials: req.Trials,
 	}
 	if a.bottle != nil {
 		p.Lineage = a.bottle.Lineage

@@ -78,8 +78,8 @@ func repositoryBottles(w *Workspace) []string {
 	return warnings
 }
 
-// policyWritable warns where a job could have written the policy it runs under.
-func policyWritable(b manifest.Bottle) []string {
+// warnWritable warns where a job could have written the policy it runs under.
+func warnWritable(b manifest.Bottle) []string {
 	if !filepath.IsAbs(b.Path) { // it is built in
 		return nil
 	}

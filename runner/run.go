@@ -3,6 +3,8 @@ package runner
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"net/netip"
@@ -13,6 +15,7 @@ import (
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/workspace"
+	"github.com/bot-bottle/action/preflight"
 	"github.com/bot-bottle/action/runner/journal"
 	"github.com/bot-bottle/action/runner/ledger"
 )
@@ -50,6 +53,8 @@ type run struct {
 	guest   backends.Guest
 	given   backends.Given
 	control *control.Conn
+
+	ofTrials int64 // bytes of the doors' log that were written before the agent began
 }
 
 // Result is how a job ended.
@@ -99,6 +104,11 @@ func (r *run) begin(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	for _, f := range r.chosen.findings {
+		if f.Status == preflight.Warn {
+			r.deps.Log.Warn().Str("subject", f.Subject).Str("found", f.Found).Str("remedy", f.Remedy).Msg(f.ID)
+		}
 	}
 	if _, err := Reap(ctx, r.deps); err != nil {
 		r.deps.Log.Warn().Err(err).Msg("reaping dead runs")
@@ -156,6 +166,12 @@ func (r *run) inGuest(ctx context.Context) (g gathered, err error) {
 	if err != nil {
 		return g, err
 	}
+	if err := r.trials(ctx, proven); err != nil {
+		return g, err
+	}
+	if len(r.plan.Task.Argv) == 0 {
+		return g, nil
+	}
 	if r.plan.Workspace != nil {
 		if err := r.stage(ctx, "workspace", func() error { return proven.sendWorkspace(ctx) }); err != nil {
 			return g, err
@@ -163,6 +179,25 @@ func (r *run) inGuest(ctx context.Context) (g gathered, err error) {
 	}
 	err = r.stage(ctx, WorkStage, func() (err error) { g, err = proven.workAndGather(ctx); return err })
 	return g, err
+}
+
+// trials makes what was planned before the agent. What the doors wrote down by
+// then is none of the agent's doing, and not counted as that.
+func (r *run) trials(ctx context.Context, proven *Proven) error {
+	for _, t := range r.plan.Trials {
+		if err := r.stage(ctx, t.Name(), func() error { return t.Try(ctx, proven) }); err != nil {
+			return err
+		}
+	}
+	if len(r.plan.Trials) == 0 {
+		return nil
+	}
+	info, err := os.Stat(proven.Decisions())
+	if err != nil {
+		return inStage(term.StageEscape, fmt.Errorf("looking at the doors' log: %w", err))
+	}
+	r.ofTrials = info.Size()
+	return nil
 }
 
 // WorkStage is the stage in which the agent runs.
@@ -249,7 +284,7 @@ func (r *run) finish(ctx context.Context, errs []error) Result {
 func (r *run) tell(errs []error) (ExitCode, error) {
 	code := CodeOf(errs...)
 	var told error
-	r.report.Notes = nil
+	r.report.Notes = r.chosen.passedOver()
 	for _, err := range parts(errs...) {
 		switch c := codeOf(err); {
 		case c == code && told == nil:

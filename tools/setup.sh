@@ -13,6 +13,7 @@ need make make
 need curl curl
 need node nodejs
 need python3 python3
+[ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ] && need dockerd docker.io # tests start engines of their own, which takes root
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
 
 if ! command -v go >/dev/null 2>&1; then

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,11 @@ import (
 
 // Options say what is tested.
 type Options struct {
-	Backend string // its name, for --backend
+	Backend string   // its name, for --backend
+	Flags   []string // of every run, for a backend that needs a bottle that names it
+	// NoRoot says why the agent can't be root in the guest: such a job has to be
+	// refused with these words. Empty: it can.
+	NoRoot string
 	// Command gives the binary with args, as the user and with the environment
 	// that the test wants.
 	Command func(ctx context.Context, args ...string) *exec.Cmd
@@ -58,7 +63,7 @@ func (o Options) run(t *testing.T, flags []string, script string) result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	args := append([]string{"run", "--backend", o.Backend}, flags...)
+	args := slices.Concat([]string{"run", "--backend", o.Backend}, o.Flags, flags)
 	cmd := o.Command(ctx, append(args, "--", "sh", "-c", script)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -82,7 +87,15 @@ func agentHasNoRights(t *testing.T, o Options) {
 		"1000\n1000\nCapPrm:0000000000000000\nCapEff:0000000000000000\nCapAmb:0000000000000000\nNoNewPrivs:1\n")
 }
 
-func rootOnRequest(t *testing.T, o Options) { o.wants(t, []string{"--root"}, "id -u", 0, "0\n") }
+func rootOnRequest(t *testing.T, o Options) {
+	if o.NoRoot == "" {
+		o.wants(t, []string{"--root"}, "id -u", 0, "0\n")
+		return
+	}
+	if r := o.run(t, []string{"--root"}, "id -u"); r.code != 3 || !strings.Contains(r.stderr, o.NoRoot) {
+		t.Errorf("exit code %d, wanted 3 with %q; stderr:\n%s", r.code, o.NoRoot, r.stderr)
+	}
+}
 
 func exitAndStreams(t *testing.T, o Options) {
 	r := o.run(t, []string{"--quiet"}, "echo out; echo err >&2; exit 7")

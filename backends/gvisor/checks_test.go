@@ -1,32 +1,11 @@
 package gvisor
 
 import (
-	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/bot-bottle/action/internal/policy"
+	"github.com/bot-bottle/action/preflight"
 )
-
-func TestNamespaceRemedyNamesWhatStandsInTheWay(t *testing.T) {
-	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
-	t.Setenv("KUBERNETES_SERVICE_HOST", "")
-	for want, host := range map[string]fstest.MapFS{
-		"max_user_namespaces":       {"proc/sys/user/max_user_namespaces": file("0\n")},
-		"unprivileged_userns_clone": {"proc/sys/kernel/unprivileged_userns_clone": file("0\n")},
-		"AppArmor":                  {"proc/sys/kernel/apparmor_restrict_unprivileged_userns": file("1\n")},
-		"this is a container":       {".dockerenv": file("")},
-		"see what forbids it":       {"proc/sys/user/max_user_namespaces": file("1000\n")},
-	} {
-		if got := namespaceRemedy(host, 1000, 1000); !strings.Contains(got, want) {
-			t.Errorf("wanted %q, got %q", want, got)
-		}
-	}
-	t.Setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-	if got := namespaceRemedy(fstest.MapFS{}, 1000, 1000); !strings.Contains(got, "pod") {
-		t.Errorf("got %q", got)
-	}
-}
 
 func TestProcessorListIsRead(t *testing.T) {
 	if got := cpuList("0-2,5\n"); len(got) != 4 || got[3] != 5 {
@@ -38,7 +17,7 @@ func TestProcessorListIsRead(t *testing.T) {
 }
 
 func TestVirtualMachineIsNotPretended(t *testing.T) {
-	if f := checkIsolation(policy.IsolationVM); f.Status != "fail" || f.Remedy == "" {
+	if f := checkIsolation(preflight.ThisHost(), policy.IsolationVM); f.Status != "fail" || f.Remedy == "" {
 		t.Errorf("got %+v", f)
 	}
 }

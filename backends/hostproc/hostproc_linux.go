@@ -35,7 +35,7 @@ func Descendants(pid int) ([]int, error) {
 
 // Parent reads PPid of /proc/PID/status; false where the process is gone.
 func Parent(pid int) (int, bool) {
-	fields, err := statusFields(pid)
+	fields, err := Status(pid)
 	if err != nil {
 		return 0, false
 	}
@@ -43,7 +43,8 @@ func Parent(pid int) (int, bool) {
 	return parent, err == nil
 }
 
-func statusFields(pid int) (map[string]string, error) {
+// Status gives the fields of /proc/PID/status by name (proc(5)).
+func Status(pid int) (map[string]string, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return nil, err
@@ -64,23 +65,52 @@ func Argv0(pid int) string {
 	return filepath.Base(name)
 }
 
-// Read describes the process pid under the given name.
+// Read describes the process pid under the given name. It takes the right to trace
+// the process (ptrace(2)).
 func Read(name string, pid int) (backends.Process, error) {
-	fields, err := statusFields(pid)
+	p, err := readStatus(name, pid)
 	if err != nil {
-		return backends.Process{}, err
+		return p, err
 	}
-	uid, err := strconv.Atoi(strings.Fields(fields["Uid"] + " ")[1])
-	if err != nil {
-		return backends.Process{}, fmt.Errorf("reading its user: %w", err)
-	}
-	p := backends.Process{Name: name, PID: pid, UserID: uid, NoNewPrivs: fields["NoNewPrivs"] == "1", Seccomp: fields["Seccomp"] == "2"}
 	for ns, same := range map[string]*bool{"net": &p.HostNetwork, "user": &p.HostUsers, "pid": &p.HostProcesses} {
 		if *same, err = sameNamespace(pid, ns); err != nil {
 			return p, err
 		}
 	}
 	return p, nil
+}
+
+// ReadPublic describes the process pid by what everybody may see of it, which is all
+// but HostNetwork: that it leaves false.
+func ReadPublic(name string, pid int) (backends.Process, error) {
+	p, err := readStatus(name, pid)
+	if err != nil {
+		return p, err
+	}
+	fields, err := Status(pid)
+	if err != nil {
+		return p, err
+	}
+	p.HostProcesses = len(strings.Fields(fields["NSpid"])) < 2 // one number for each pid namespace down from ours
+	theirs, err := os.ReadFile(fmt.Sprintf("/proc/%d/uid_map", pid))
+	if err != nil {
+		return p, err
+	}
+	ours, err := os.ReadFile("/proc/self/uid_map")
+	p.HostUsers = string(theirs) == string(ours)
+	return p, err
+}
+
+func readStatus(name string, pid int) (backends.Process, error) {
+	fields, err := Status(pid)
+	if err != nil {
+		return backends.Process{}, err
+	}
+	uid, err := strconv.Atoi(strings.Fields(fields["Uid"] + " - -")[1])
+	if err != nil {
+		return backends.Process{}, fmt.Errorf("reading its user: %w", err)
+	}
+	return backends.Process{Name: name, PID: pid, UserID: uid, NoNewPrivs: fields["NoNewPrivs"] == "1", Seccomp: fields["Seccomp"] == "2"}, nil
 }
 
 // sameNamespace compares the namespace of pid with ours (namespaces(7)).

@@ -24,6 +24,9 @@ func TestOwnProcessIsDescribed(t *testing.T) {
 	if err != nil || p.UserID != os.Getuid() || !p.HostNetwork || !p.HostUsers || !p.HostProcesses {
 		t.Errorf("got %+v, %v", p, err)
 	}
+	if public, err := ReadPublic("test", os.Getpid()); err != nil || !public.HostUsers || !public.HostProcesses || public.UserID != os.Getuid() {
+		t.Errorf("got %+v, %v", public, err)
+	}
 	mounts, err := Mounts(os.Getpid())
 	if err != nil || !slices.ContainsFunc(mounts, func(m Mount) bool { return m.Target == "/" }) {
 		t.Errorf("got %+v, %v", mounts, err)
@@ -40,4 +43,22 @@ func TestOwnProcessIsDescribed(t *testing.T) {
 func FuzzMountLine(f *testing.F) {
 	f.Add(`36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`)
 	f.Fuzz(func(t *testing.T, line string) { parseMount(line) })
+}
+
+func TestControlGroupsOfBothVersionsAreRead(t *testing.T) {
+	g := parseCgroups("4:memory:/docker/x\n3:cpu,cpuacct:/y\n0::/z\nbroken\n")
+	if g["memory"] != "/docker/x" || g["cpu"] != "/y" || g[""] != "/z" || len(g) != 4 {
+		t.Errorf("got %v", g)
+	}
+	for _, c := range []struct {
+		quota, period string
+		want          int64
+	}{{"200000", "100000", 2000}, {"-1", "100000", 0}, {"max", "100000", 0}, {"50000", "100000", 500}} {
+		if got, err := share(c.quota, c.period); err != nil || got != c.want {
+			t.Errorf("%+v: got %d, %v", c, got, err)
+		}
+	}
+	if _, err := share("1", "0"); err == nil {
+		t.Error("a period of 0 is taken")
+	}
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/bot-bottle/action/internal/forge"
 	"github.com/bot-bottle/action/internal/forge/gitea"
 	"github.com/bot-bottle/action/internal/forge/github"
+	"github.com/bot-bottle/action/internal/manifest"
 	"github.com/bot-bottle/action/internal/neutralize"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/workspace"
-	"github.com/bot-bottle/action/preflight"
 	"github.com/bot-bottle/action/runner"
 	"github.com/bot-bottle/action/runner/journal"
 	"golang.org/x/sys/unix"
@@ -110,7 +110,7 @@ func actionPost(ctx context.Context, c console, h action.Handover, w *world) (ru
 func (w *world) action(stdout runner.Output) action.World {
 	return action.World{
 		Getenv: os.Getenv, Stdout: stdout,
-		Forge: connectForge, Preflight: w.preflightFindings, Run: w.runRequest, Head: headOf,
+		Forge: connectForge, Preflight: w.survey, Run: w.runRequest, Attack: w.attack, Head: headOf,
 	}
 }
 
@@ -120,7 +120,11 @@ func connectForge(env action.Environment, in action.Inputs) (forge.Forge, error)
 	if !env.Gitea {
 		return github.New(env.APIURL, env.Repository, in.Token)
 	}
-	host, err := forge.HostCredential(forge.HostFile, env.ServerURL, os.LookupEnv)
+	config, err := manifest.LoadConfig(manifest.HostFolder)
+	if err != nil {
+		return nil, err
+	}
+	host, err := forge.HostCredential(config.Forges, env.ServerURL, os.LookupEnv)
 	if err != nil {
 		return nil, err
 	}
@@ -133,11 +137,6 @@ func headOf(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	return checkout.Head(ctx)
-}
-
-// preflightFindings looks at the host for one backend, or all of them.
-func (w *world) preflightFindings(ctx context.Context, backend string) ([]preflight.Finding, error) {
-	return runner.Preflight(ctx, backend, w.deps)
 }
 
 // runRequest resolves the request with what is the host's own, and runs it.

@@ -8,6 +8,7 @@ import (
 	"github.com/bot-bottle/action/backends/smolmachines"
 	"github.com/bot-bottle/action/internal/confine"
 	"github.com/bot-bottle/action/internal/doors"
+	"github.com/bot-bottle/action/internal/escape/attack"
 	"github.com/bot-bottle/action/internal/guest"
 	"github.com/bot-bottle/action/internal/guest/probe"
 	"github.com/bot-bottle/action/internal/term"
@@ -29,7 +30,10 @@ func hidden(argv []string, commandLine func([]string) int) int {
 	case "sidecar":
 		return tell(doors.Main(context.Background(), argv[2:]))
 	case "guest":
-		return guest.Main(argv[2:], func() int { return probe.Main(os.Stdin, os.Stdout) })
+		return guest.Main(argv[2:], map[string]func() int{
+			"probe":  func() int { return probe.Main(os.Stdin, os.Stdout) },
+			"attack": func() int { return attack.Main(os.Stdin, os.Stdout) },
+		})
 	}
 	return commandLine(argv[1:])
 }

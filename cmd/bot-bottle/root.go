@@ -74,7 +74,7 @@ door broke; 124 time limit; 130 interrupted; 143 terminated.`,
 		return term.Errorf(term.StageUsage, "", "%w", err).WithHint("%s --help shows the flags", cmd.CommandPath())
 	})
 	root.AddCommand(runCommand(c), applyCommand(), lsCommand(), inspectCommand(), reapCommand(),
-		initCommand(), validateCommand(), hostkeyCommand(), versionCommand())
+		initCommand(), validateCommand(), preflightCommand(), escapeCommand(c), hostkeyCommand(), versionCommand())
 	return root
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/backends/docker"
 	"github.com/bot-bottle/action/backends/gvisor"
 	"github.com/bot-bottle/action/backends/smolmachines"
 	"github.com/bot-bottle/action/internal/term"
@@ -25,6 +26,26 @@ type world struct {
 
 // openWorld opens the ledger and tells what happened while doing so.
 func openWorld(ctx context.Context, stderr io.Writer) (*world, error) {
+	w, err := lookAround(stderr)
+	if err != nil {
+		return nil, err
+	}
+	l, notices, err := ledger.Open(ctx, w.deps.Places.State, ledger.Options{})
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range notices {
+		fmt.Fprintf(stderr, "warning: %s\n", n)
+		if n.Hint != "" {
+			fmt.Fprintf(stderr, "hint: %s\n", n.Hint)
+		}
+	}
+	w.deps.Ledger, w.deps.Backends = l, allBackends(w.deps.Places, l.HostID())
+	return w, nil
+}
+
+// lookAround gives the world without its ledger, and touches nothing.
+func lookAround(stderr io.Writer) (*world, error) {
 	s, err := readSettings()
 	if err != nil {
 		return nil, err
@@ -42,30 +63,28 @@ func openWorld(ctx context.Context, stderr io.Writer) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, notices, err := ledger.Open(ctx, state, ledger.Options{})
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range notices {
-		fmt.Fprintf(stderr, "warning: %s\n", n)
-		if n.Hint != "" {
-			fmt.Fprintf(stderr, "hint: %s\n", n.Hint)
-		}
-	}
 	exe, err := executable()
 	if err != nil {
 		return nil, err
 	}
-	w := &world{settings: s, stderr: stderr}
-	w.deps = runner.Deps{
+	return &world{settings: s, stderr: stderr, deps: runner.Deps{
 		Places:     places,
-		Ledger:     l,
-		Backends:   []backends.Backend{smolmachines.New(places.Records(), smolmachines.Options{}), gvisor.New(places.Records())},
+		Backends:   allBackends(places, ""),
 		Executable: exe,
 		Version:    version,
 		Log:        zerolog.New(zerolog.ConsoleWriter{Out: stderr, NoColor: true}).Level(level).With().Timestamp().Logger(),
-	}
-	return w, nil
+	}}, nil
+}
+
+// allBackends gives those of this build, the strongest first. Without the ledger's
+// id of this host they can look around, and make nothing.
+func allBackends(places runner.Places, host string) []backends.Backend {
+	return []backends.Backend{smolmachines.New(places.Records(), smolmachines.Options{}), gvisor.New(places.Records()), docker.New(dockerOptions(host))}
+}
+
+// dockerOptions are the host's settings of the Docker backend.
+func dockerOptions(host string) docker.Options {
+	return docker.Options{Host: os.Getenv("DOCKER_HOST"), Runner: ledger.UnderRunner(os.Getenv), HostID: host}
 }
 
 func (w *world) close() { w.deps.Ledger.Close() }

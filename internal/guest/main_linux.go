@@ -9,8 +9,9 @@ import (
 )
 
 // Main is the hidden verb "guest" inside the guest: init [--power-off], untar DIR,
-// or probe, which is run by the function given. It gives the exit code.
-func Main(args []string, probe func() int) int {
+// or one of the others, which are run by the function of that name. It gives the
+// exit code.
+func Main(args []string, others map[string]func() int) int {
 	var err error
 	switch {
 	case slices.Equal(args, []string{"init"}):
@@ -19,8 +20,8 @@ func Main(args []string, probe func() int) int {
 		err = Init(context.Background(), InitOptions{Control: ControlSocket, PowerOff: true})
 	case len(args) == 2 && args[0] == "untar":
 		err = Untar(os.Stdin, args[1])
-	case slices.Equal(args, []string{"probe"}):
-		return probe()
+	case len(args) == 1 && others[args[0]] != nil:
+		return others[args[0]]()
 	default:
 		err = errors.New("reading arguments: guest is started by bot-bottle itself, in a guest")
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Main gives exit code 2: a guest is always Linux.
-func Main([]string, func() int) int {
+func Main([]string, map[string]func() int) int {
 	fmt.Fprintln(os.Stderr, "a guest is always Linux")
 	return 2
 }

@@ -17,6 +17,7 @@ func (p *process1) apply(s Setup) error {
 		return fmt.Errorf("listening on %q, which is no IPv4 loopback address", s.Alias)
 	}
 	loopbackUp()
+	withoutDevices()
 	for _, o := range s.Owned {
 		if err := o.apply(); err != nil {
 			return err
@@ -28,6 +29,18 @@ func (p *process1) apply(s Setup) error {
 		}
 	}
 	return limitTasks(s.Tasks)
+}
+
+// spareDevices are devices of the guest's own kernel, gVisor's for instance, that
+// lead nowhere, and that no agent needs: less to be attacked is better.
+var spareDevices = []string{"/dev/fuse", "/dev/net/tun"}
+
+// withoutDevices removes them. Where that can't be done there is nothing to say
+// yet: the escape suite looks for them.
+func withoutDevices() {
+	for _, path := range spareDevices {
+		os.Remove(path)
+	}
 }
 
 // apply gives the folder to its user. Where it already is his no right is needed.

@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
-
 	"golang.org/x/sys/unix"
+
+	"github.com/bot-bottle/action/internal/secret"
 )
 
 // HostFolder is where a host's operator keeps what no job may choose: config.yaml
@@ -18,7 +21,15 @@ const HostFolder = "/etc/bot-bottle"
 
 // Config is the host's own configuration.
 type Config struct {
-	BottlesDir string // key `bottles_dir`: absolute; empty: "bottles" in HostFolder
+	BottlesDir string      // key `bottles_dir`: absolute; empty: "bottles" in HostFolder
+	Forges     []HostForge // key `forges`
+}
+
+// HostForge is a forge that the host has a credential for, to ask what a job's own
+// token can't.
+type HostForge struct {
+	URL   string     // as a browser has it
+	Token secret.Ref // file: or credential:; a job could set a variable
 }
 
 // LoadConfig reads config.yaml from a folder, which has to be root's, as the file
@@ -46,12 +57,46 @@ func loadConfig(folder string, owner int) (Config, error) {
 	if n, ok := r.parse(b); ok {
 		r.mapping(n, "", schema{fields: map[string]func(ast.Node, string){
 			"bottles_dir": func(n ast.Node, at string) { c.BottlesDir = r.absolute(n, at) },
+			"forges": func(n ast.Node, at string) {
+				r.list(n, at, func(n ast.Node, at string) { c.Forges = append(c.Forges, r.forge(n, at)) })
+			},
 		}})
 	}
 	if err := asError(r.faults); err != nil {
 		return Config{}, err
 	}
 	return c, nil
+}
+
+func (r *reader) forge(n ast.Node, at string) (f HostForge) {
+	r.mapping(n, at, schema{
+		fields: map[string]func(ast.Node, string){
+			"url":   func(n ast.Node, at string) { f.URL = r.server(n, at) },
+			"token": func(n ast.Node, at string) { f.Token = r.hostToken(n, at) },
+		},
+		required: []string{"url", "token"},
+	})
+	return f
+}
+
+func (r *reader) server(n ast.Node, at string) string {
+	raw, ok := r.text(n, at)
+	if !ok {
+		return ""
+	}
+	if u, err := url.Parse(raw); err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" {
+		r.at(at, "write it as a browser has it: https://gitea.example", errors.New("it is not the URL of a server"))
+		return ""
+	}
+	return raw
+}
+
+func (r *reader) hostToken(n ast.Node, at string) secret.Ref {
+	ref := r.tokenRef(n, at)
+	if strings.HasPrefix(string(ref), "env:") {
+		r.at(at, "use file:/path or credential:NAME", errors.New("under a runner a token from the environment would be the job's"))
+	}
+	return ref
 }
 
 // onlyFor tells what is wrong where anybody but owner could have written path.

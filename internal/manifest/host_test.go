@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,22 +31,37 @@ func TestTheHostNamesItsFolderOfBottles(t *testing.T) {
 			t.Errorf("%q: %+v, %v", content, c, err)
 		}
 	}
-	if c, err := manifest.LoadConfigOf(filepath.Join(t.TempDir(), "absent"), os.Getuid()); err != nil || c != (manifest.Config{}) {
+	if c, err := manifest.LoadConfigOf(filepath.Join(t.TempDir(), "absent"), os.Getuid()); err != nil || !reflect.DeepEqual(c, manifest.Config{}) {
 		t.Errorf("without a file: %+v, %v", c, err)
 	}
 }
 
 func TestWhatIsWrongInTheHostsConfiguration(t *testing.T) {
 	for content, want := range map[string]string{
-		"bottles_dir: bottles":     `config.yaml:1: bottles_dir: "bottles" is not an absolute path`,
-		"bottle_dir: /x":           `config.yaml:1: bottle_dir: unknown key`,
-		"bottles_dir: &x /x":       "it is a YAML anchor, not text",
-		"[":                        "is not YAML",
-		strings.Repeat("#", 2<<20): "it has more than 1048576 bytes",
+		"bottles_dir: bottles":                   `config.yaml:1: bottles_dir: "bottles" is not an absolute path`,
+		"bottle_dir: /x":                         `config.yaml:1: bottle_dir: unknown key`,
+		"bottles_dir: &x /x":                     "it is a YAML anchor, not text",
+		"[":                                      "is not YAML",
+		"forge: []":                              "forge: unknown key",
+		"forges: [{url: \"https://x\"}]":         "token",
+		"forges: [{url: x, token: \"file:/x\"}]": "config.yaml:1: forges[0].url: it is not the URL of a server",
+		"forges: [{url: \"https://u:p@x\", token: \"file:/x\"}]":  "it is not the URL of a server",
+		"forges: [{url: \"https://x/?a=b\", token: \"file:/x\"}]": "it is not the URL of a server",
+		"forges: [{url: \"https://x\", token: ghp_secret}]":       "none of env:NAME",
+		"forges: [{url: \"https://x\", token: \"env:TOKEN\"}]":    "would be the job's",
+		strings.Repeat("#", 2<<20):                                "it has more than 1048576 bytes",
 	} {
-		if _, err := manifest.LoadConfigOf(config(t, content), os.Getuid()); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%.30q: %v", content, err)
+		if _, err := manifest.LoadConfigOf(config(t, content), os.Getuid()); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "ghp_secret") {
+			t.Errorf("%.60q: %v", content, err)
 		}
+	}
+}
+
+func TestTheHostNamesItsForges(t *testing.T) {
+	c, err := manifest.LoadConfigOf(config(t, "forges:\n  - {url: \"https://gitea.example\", token: \"credential:gitea\"}\n  - {url: http://other:3000/x, token: file:/etc/t}\n"), os.Getuid())
+	want := []manifest.HostForge{{URL: "https://gitea.example", Token: "credential:gitea"}, {URL: "http://other:3000/x", Token: "file:/etc/t"}}
+	if err != nil || !slices.Equal(c.Forges, want) {
+		t.Errorf("got %+v, %v", c, err)
 	}
 }
 

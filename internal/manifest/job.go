@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/bot-bottle/action/internal/mutation"
 	"github.com/bot-bottle/action/internal/term"
 )
 
@@ -104,6 +105,9 @@ func checkRef(text string) (hint string, err error) {
 // error says which pattern would. A bottle that names no repositories serves no
 // job of a runner.
 func (b Bottle) CheckFor(job Job) error {
+	if mutation.On(mutation.BottleAnyJob) {
+		return nil
+	}
 	if len(b.For) == 0 {
 		return term.Errorf(term.StageManifest, b.Path, "checking bottle %q: it doesn't name the repositories that it serves", b.Name).
 			WithHint("a runner takes jobs of many repositories; in a bottle of the host write `for: {repositories: [%q]}`", job.Repository)

@@ -114,12 +114,23 @@ of them.
 
 Bottles come from ` + "`~/.bot-bottle/bottles`, then `/etc/bot-bottle/bottles`" + `, or from the folder
 of --bottles-dir. Under a runner they come from /etc/bot-bottle/bottles alone, or from the
-folder that /etc/bot-bottle/config.yaml names (` + "`bottles_dir: /absolute/path`" + `; the file has to
-be root's), and each has to serve the job (` + "`for`" + `). A bottle in a repository is never read.
+folder that /etc/bot-bottle/config.yaml names (` + "`bottles_dir`" + `), and each has to serve the job (` + "`for`" + `). A bottle in a repository is never read.
 
 Agents come from ` + "`~/.bot-bottle/agents`, `/etc/bot-bottle/agents`" + `, or the folder of --agents-dir,
 and then from ` + "`.bot-bottle/agents`" + ` of the workspace as a commit of its base branch has it.
 An agent grants nothing: the bottle says what it may do.
+
+## The host's configuration
+
+/etc/bot-bottle/config.yaml, which has to be root's, as its folder has, with nobody else able to write
+it. No environment and no flag takes its place.
+
+` + "```yaml" + `
+bottles_dir: /srv/bottles            # where a runner's bottles come from; default: /etc/bot-bottle/bottles
+forges:                              # credentials to ask a forge what a job's own token can't
+  - url: https://gitea.example       # sent there alone
+    token: credential:gitea          # or file:/absolute/path
+` + "```" + `
 
 ## References
 

@@ -15,7 +15,8 @@ const (
 	ProofNegative   Point = "proof-negative"    // the proof ignores what the collectors got
 	ProofPositive   Point = "proof-positive"    // the proof ignores whether the doors saw the nonce
 	GivenUnread     Point = "given-unread"      // what the running guest was given is not compared with the plan
-	GuestNetwork    Point = "guest-network"     // the gvisor guest gets the host's network
+	GuestNetwork    Point = "guest-network"     // the guest gets the host's network
+	GuestSyscalls   Point = "guest-syscalls"    // the container makes any system call
 	NoMachine       Point = "no-machine"        // the smolmachines backend takes a smolvm that makes no machine
 	AllowlistMode   Point = "allowlist-mode"    // the smolmachines backend uses that mode, which else the host has to choose
 	GuestSocket     Point = "guest-socket"      // one more socket is put among the doors
@@ -26,4 +27,6 @@ const (
 	EgressModelAny  Point = "egress-model-any"  // requests to a model's API are not looked into
 	PatchAnyPath    Point = "patch-any-path"    // patches may name any path
 	OutputRaw       Point = "output-raw"        // the agent's output is passed on unchanged
+	BottleAnyJob    Point = "bottle-any-job"    // `for` of a bottle is not compared with the job
+	TriggerAnybody  Point = "trigger-anybody"   // who caused a job need not be able to write
 )

@@ -18,6 +18,7 @@ const (
 	StageLedger    Stage = "ledger"    // the state folder and its database
 	StageLaunch    Stage = "launch"    // from the first obligation to the started guest
 	StageProve     Stage = "prove"     // the proof of confinement
+	StageEscape    Stage = "escape"    // the sandbox-escape suite, before the agent
 	StageWork      Stage = "work"      // the agent and the doors while it runs
 	StageCollect   Stage = "collect"   // patch, log and report
 	StagePost      Stage = "post"      // what goes to the forge

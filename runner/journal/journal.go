@@ -118,7 +118,7 @@ func (j *Journal) Effect(ctx context.Context, kind string, args any, landsIn tim
 		defer cancel()
 	}
 	if err := do(ctx); err != nil {
-		return err
+		return j.failed(ctx, o, err)
 	}
 	crash(AfterDo, kind)
 	// The effect has happened: that is recorded although ctx may have ended.
@@ -127,6 +127,24 @@ func (j *Journal) Effect(ctx context.Context, kind string, args any, landsIn tim
 	}
 	crash(AfterHold, kind)
 	return nil
+}
+
+// over is an error after which nothing of an effect is under way any more.
+type over struct{ error }
+
+func (o over) Unwrap() error { return o.error }
+
+// Over marks the error of an effect of which nothing is under way any more, so that
+// its absence counts at once. Without the mark it counts after its landing time.
+func Over(err error) error { return over{err} }
+
+// failed records of an effect that failed and is over that it has landed, in
+// whatever part.
+func (j *Journal) failed(ctx context.Context, o ledger.Obligation, err error) error {
+	if !errors.As(err, new(over)) {
+		return err
+	}
+	return errors.Join(err, j.ledger.Hold(context.WithoutCancel(ctx), o))
 }
 
 func (j *Journal) intend(ctx context.Context, kind string, args any, landsIn time.Duration) (ledger.Obligation, error) {

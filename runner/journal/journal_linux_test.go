@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -258,6 +259,19 @@ func TestAbsenceCountsOnlyAfterTheLandingTime(t *testing.T) {
 	since += time.Minute
 	if left := j.Settle(t.Context()); len(left) != 0 || len(r) != 2 {
 		t.Errorf("after the landing time: left %v, undone %v", left, r)
+	}
+}
+
+func TestAFailedEffectThatIsOverNeedsNoLandingTime(t *testing.T) {
+	var r recorder
+	j := journalWith(t, r.registry("guest"))
+	refused := errors.New("refused")
+	err := j.Effect(t.Context(), "guest", struct{}{}, time.Hour, func(context.Context) error { return fmt.Errorf("asking: %w", Over(refused)) })
+	if !errors.Is(err, refused) || owed(t, j) != "guest" {
+		t.Errorf("got %v, owed %q", err, owed(t, j))
+	}
+	if left := j.Settle(t.Context()); len(left) != 0 || len(r) != 1 {
+		t.Errorf("left %v, undone %v", left, r)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"code.gitea.io/sdk/gitea"
 	"github.com/bot-bottle/action/internal/forge"
+	"github.com/bot-bottle/action/internal/manifest"
 	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
 )
@@ -92,7 +93,7 @@ func (f *Forge) Access(ctx context.Context, login string) (forge.Access, error) 
 	}
 	if f.config.Host.IsEmpty() {
 		return forge.Access{}, term.Errorf(term.StagePreflight, "", "asking the forge what %q may do: %w: a job's token can't ask, and the host has no credential for %q", login, forge.ErrRight, f.config.Server).
-			WithHint("name one in %s, of an account that is %s", forge.HostFile, right)
+			WithHint("name one in %s/config.yaml under `forges`, of an account that is %s", manifest.HostFolder, right)
 	}
 	client, err := f.client(ctx, f.config.Host)
 	if err != nil {

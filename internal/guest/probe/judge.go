@@ -215,6 +215,14 @@ func (e *Evidence) weigh(r Result, errnos Errnos) string {
 	return ""
 }
 
+// Weigh tells what is wrong with a result by the table: "" where there is no path.
+// Decided tells whether the try shows a path or its absence, rather than nothing.
+func (e Errnos) Weigh(r Result) (fault string, decided bool) {
+	var ignored Evidence
+	fault = ignored.weigh(r, e)
+	return fault, fault == "" || r.Outcome == Reached
+}
+
 // checkInterfaces lets pass what is down, without an address and without a
 // hardware address: the tunnels that some kernels put into each new namespace.
 func (e *Evidence) checkInterfaces(as string, r Results, errnos Errnos) {

@@ -1,0 +1,60 @@
+package action
+
+import (
+	"context"
+	"strings"
+
+	"github.com/bot-bottle/action/internal/escape"
+	"github.com/bot-bottle/action/runner"
+)
+
+// alone tells whether nothing but the suite is asked for: it needs neither a
+// bottle nor an agent.
+func (in Inputs) alone() bool {
+	return in.Escape != "" && len(in.Bottles) == 0 && in.Agent == "" && in.Command == "" && in.Prompt == "" && in.PromptFile == ""
+}
+
+// attackFirst makes the suite's own bottle be attacked, where that is asked for,
+// before anything of the job. The result is its own where the step ends with it.
+func (w World) attackFirst(ctx context.Context, v *voice, h Handover, in Inputs) (r runner.Result, over bool) {
+	if in.Escape == "" || in.Escape == escape.Quick && !in.alone() {
+		return r, false
+	}
+	suite, err := escape.New(ctx, in.Escape, nil)
+	if err != nil {
+		return Refusal(err), true
+	}
+	defer suite.Close()
+	r = w.Attack(ctx, h.runName(), in.Backend, suite, v)
+	w.tellSuite(v, suite)
+	return r, in.alone() || r.Code != runner.ExitOK
+}
+
+// quickly gives the suite that is to run in the job's own bottle, or nil.
+func (in Inputs) quickly(ctx context.Context) (*escape.Suite, error) {
+	if in.Escape != escape.Quick {
+		return nil, nil
+	}
+	return escape.New(ctx, escape.Quick, nil)
+}
+
+// tellSuite writes what came of a suite into the log, in a group of its own, and
+// into the summary.
+func (w World) tellSuite(v *voice, suite *escape.Suite) {
+	r := suite.Report()
+	if len(r.Cases) == 0 {
+		return // its bottle never came to it
+	}
+	var table strings.Builder
+	if r.Table(&table) != nil {
+		return
+	}
+	v.action.Group("sandbox-escape suite")
+	for line := range strings.Lines(table.String()) {
+		v.line(strings.TrimSuffix(line, "\n"))
+	}
+	v.action.EndGroup()
+	if err := writeSummary(w.Getenv("GITHUB_STEP_SUMMARY"), r.Markdown()+"\n"); err != nil {
+		v.failure(err)
+	}
+}

@@ -1,0 +1,118 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"encoding/xml"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/bot-bottle/action/internal/escape"
+)
+
+// attacked runs the suite and gives its report.
+func (w *world) attacked(code int, flags ...string) escape.Report {
+	w.t.Helper()
+	r := w.run(append([]string{"escape", "--json"}, flags...)...)
+	if r.code != code {
+		w.t.Error(r)
+	}
+	var report escape.Report
+	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil {
+		w.t.Fatalf("%v: %s", err, r)
+	}
+	return report
+}
+
+// red names the cases that did not hold, and why.
+func red(r escape.Report) map[string][]string {
+	cases := map[string][]string{}
+	for _, c := range r.Cases {
+		if c.Verdict == escape.Held || c.Verdict == escape.Pending {
+			continue
+		}
+		why := []string{string(c.Verdict)}
+		for _, u := range c.Users {
+			why = append(why, u.Why...)
+		}
+		cases[c.ID] = why
+	}
+	return cases
+}
+
+func TestEscapeSuiteHoldsOnGVisor(t *testing.T) {
+	eachCaller(t, func(t *testing.T, w *world) {
+		tier := escape.Full
+		if w.asUser && os.Getuid() == 0 {
+			tier = escape.Quick // the full one is run as root then
+		}
+		dir := filepath.Join(w.dir, "suite")
+		r := w.attacked(0, "--backend", "gvisor", "--tier", string(tier), "--report", dir)
+		if !r.Held || r.Count(escape.Held) < 28 || r.Backend != "gvisor" {
+			t.Errorf("held %d; red: %v", r.Count(escape.Held), red(r))
+		}
+		var junit struct {
+			Tests    int `xml:"tests,attr"`
+			Failures int `xml:"failures,attr"`
+			Cases    []struct {
+				Name string `xml:"name,attr"`
+			} `xml:"testcase"`
+		}
+		if err := xml.Unmarshal([]byte(w.read(dir, "escape.xml")), &junit); err != nil || junit.Tests != len(junit.Cases) || junit.Tests == 0 || junit.Failures != 0 {
+			t.Errorf("the JUnit report: %v, %+v", err, junit)
+		}
+		if page := w.read(dir, "escape.md"); !strings.Contains(page, "every case held") || !strings.Contains(page, "N03") {
+			t.Errorf("the page: %s", page)
+		}
+		w.nothingLeft()
+	})
+}
+
+func TestEscapeSuitesAtOnceDontMeet(t *testing.T) {
+	w := newWorld(t, true)
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			if r := w.run("escape", "--tier", "quick", "--case", "N14,N19,D02,F14,R02"); r.code != 0 {
+				t.Error(r)
+			}
+		})
+	}
+	both.Wait()
+	w.nothingLeft()
+}
+
+func TestEscapeSaysWhatItCantDo(t *testing.T) {
+	w := newWorld(t, true)
+	refuses(t, w.run("escape", "--case", "H99"), 2, `there is no case "H99"`, "did you mean one of H01")
+	refuses(t, w.run("escape", "--case", "X01"), 2, "is pending")
+	refuses(t, w.run("escape", "--tier", "most"), 2, `"most" is none`, "quick or full")
+	refuses(t, w.run("escape", "--tier", "quick", "--case", "H18"), 2, "needs routes", "--tier full")
+	refuses(t, w.run("escape", "--backend", "magic"), 2, `none called "magic"`)
+	if r := w.run("escape", "--list"); r.code != 0 || !strings.Contains(r.stdout, "N03") || !strings.Contains(r.stdout, "pending") {
+		t.Error(r)
+	}
+	w.neverBegan()
+}
+
+func TestEscapeSuiteThatIsInterruptedSettles(t *testing.T) {
+	w := newWorld(t, true)
+	cmd := w.command(t.Context(), "escape")
+	said, err := cmd.StderrPipe()
+	w.must(err)
+	w.must(cmd.Start())
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		if strings.Contains(lines.Text(), "prove") { // the next stage is the suite's
+			cmd.Process.Signal(syscall.SIGINT)
+		}
+	}
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit code %d", code)
+	}
+	w.nothingLeft()
+}

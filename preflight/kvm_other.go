@@ -1,0 +1,7 @@
+//go:build !linux
+
+package preflight
+
+import "syscall"
+
+func makeMachine(string) error { return syscall.ENODEV }
