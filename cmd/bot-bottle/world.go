@@ -69,15 +69,15 @@ func lookAround(stderr io.Writer) (*world, error) {
 	}
 	return &world{settings: s, stderr: stderr, deps: runner.Deps{
 		Places:     places,
-		Backends:   allBackends(places, ""),
+		Backends:   allBackends(places, "unknown"),
 		Executable: exe,
 		Version:    version,
 		Log:        zerolog.New(zerolog.ConsoleWriter{Out: stderr, NoColor: true}).Level(level).With().Timestamp().Logger(),
 	}}, nil
 }
 
-// allBackends gives those of this build, the strongest first. Without the ledger's
-// id of this host they can look around, and make nothing.
+// allBackends gives those of this build, the strongest first. What they make carries
+// the ledger's id of this host; until the ledger is open they can only look around.
 func allBackends(places runner.Places, host string) []backends.Backend {
 	return []backends.Backend{smolmachines.New(places.Records(), smolmachines.Options{}), gvisor.New(places.Records()), docker.New(dockerOptions(host))}
 }
