@@ -225,7 +225,11 @@ func TestReleaseThatIsNotUsableEndsInPreflight(t *testing.T) {
 
 func TestUnreadReleaseIsUsedWithAWarning(t *testing.T) {
 	w := newWorld(t, true, smolvmtest.Config{Version: "1.22.0"})
-	if r := w.run(); r.code != 0 || r.stdout != "agent ran\n" || false {
+	if r := w.run(); r.code != 0 || r.stdout != "agent ran\n" {
 		t.Errorf("got %+v", r)
+	}
+	out, err := w.command(t.Context(), "preflight", "--backend", "smolmachines").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "unread version: smolvm 1.22.0 is newer than 1.9.3") {
+		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -60,6 +60,9 @@ func (b *Backend) checkSmolvm(ctx context.Context, host preflight.Host, s backen
 		return host.Found(smolvmIncomplete, err.Error(), "{hint}", strings.Join(term.Hints(err), "; "))
 	}
 	v, err := b.version(ctx, s, i)
+	if ctx.Err() != nil {
+		err = fmt.Errorf("no answer within %v", preflight.CutOff)
+	}
 	if err != nil {
 		return host.Found(smolvmMute, fmt.Sprintf("%q: %v", i.binary, err), "{path}", i.binary)
 	}
