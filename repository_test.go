@@ -33,7 +33,7 @@ var layers = []struct {
 	{[]string{"internal/manifest", "preflight"}, 2},
 	{[]string{"internal/policy", "internal/guest/wire", "internal/guest/probe"}, 1},
 	{[]string{"internal/doors/decision"}, 0},
-	{[]string{"internal/term", "internal/mutation", "internal/secret", "internal/atomicfile"}, -1},
+	{[]string{"internal/term", "internal/mutation", "internal/secret", "internal/atomicfile", "internal/testenv"}, -1},
 }
 
 // onlyFrom lists what may be imported by the named rooms alone.
@@ -41,7 +41,7 @@ var onlyFrom = map[string][]string{
 	"gvisor.dev/gvisor":                      {"backends/gvisor/runsc"},
 	module + "/backends/gvisor/runsc":        {"cmd"},
 	"github.com/goccy/go-yaml":               {"internal/manifest", "internal/workflow"},
-	"modernc.org/sqlite":                     {"runner/ledger"},
+	"modernc.org/sqlite":                     {"runner/ledger", "backends/smolmachines", "internal/smolvmtest"},
 	"github.com/google/go-containerregistry": {"internal/image"},
 	"github.com/spf13/cobra":                 {"cmd"},
 	"github.com/bluekeyes/go-gitdiff":        {"internal/workspace"},

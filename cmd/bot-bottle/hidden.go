@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/bot-bottle/action/backends/smolmachines"
 	"github.com/bot-bottle/action/internal/confine"
 	"github.com/bot-bottle/action/internal/doors"
 	"github.com/bot-bottle/action/internal/escape/attack"
@@ -22,6 +23,8 @@ func hidden(argv []string, commandLine func([]string) int) int {
 	switch argv[1] {
 	case confine.Verb:
 		return confine.Main(argv[2:])
+	case smolmachines.Verb:
+		return smolmachines.Main(argv[2:])
 	case "action":
 		return actionVerb(argv[2:])
 	case "sidecar":

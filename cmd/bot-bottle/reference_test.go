@@ -14,6 +14,7 @@ import (
 	"github.com/bot-bottle/action/backends/docker"
 	"github.com/bot-bottle/action/backends/guestroot"
 	"github.com/bot-bottle/action/backends/gvisor"
+	"github.com/bot-bottle/action/backends/smolmachines"
 	"github.com/bot-bottle/action/preflight"
 	"github.com/bot-bottle/action/runner"
 	"github.com/bot-bottle/action/runner/ledger"
@@ -33,6 +34,7 @@ func TestReferenceOfFindingsIsUpToDate(t *testing.T) {
 		{"Policy and workflows", runner.PreflightEntries()},
 		{"Backends", slices.Concat(gvisor.Entries(), guestroot.CheckEntries())},
 		{"Docker", docker.Entries()},
+		{"smolmachines", smolmachines.Entries()},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n", part.title)
 		for _, e := range part.entries {

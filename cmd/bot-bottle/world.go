@@ -9,6 +9,7 @@ import (
 	"github.com/bot-bottle/action/backends"
 	"github.com/bot-bottle/action/backends/docker"
 	"github.com/bot-bottle/action/backends/gvisor"
+	"github.com/bot-bottle/action/backends/smolmachines"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
 	"github.com/bot-bottle/action/runner/ledger"
@@ -78,7 +79,7 @@ func lookAround(stderr io.Writer) (*world, error) {
 // allBackends gives those of this build, the strongest first. What they make carries
 // the ledger's id of this host; until the ledger is open they can only look around.
 func allBackends(places runner.Places, host string) []backends.Backend {
-	return []backends.Backend{gvisor.New(places.Records()), docker.New(dockerOptions(host))}
+	return []backends.Backend{smolmachines.New(places.Records(), smolmachines.Options{}), gvisor.New(places.Records()), docker.New(dockerOptions(host))}
 }
 
 // dockerOptions are the host's settings of the Docker backend.

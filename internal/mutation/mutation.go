@@ -17,6 +17,8 @@ const (
 	GivenUnread     Point = "given-unread"      // what the running guest was given is not compared with the plan
 	GuestNetwork    Point = "guest-network"     // the guest gets the host's network
 	GuestSyscalls   Point = "guest-syscalls"    // the container makes any system call
+	NoMachine       Point = "no-machine"        // the smolmachines backend takes a smolvm that makes no machine
+	AllowlistMode   Point = "allowlist-mode"    // the smolmachines backend uses that mode, which else the host has to choose
 	GuestSocket     Point = "guest-socket"      // one more socket is put among the doors
 	EgressAllowAll  Point = "egress-allow-all"  // the egress door allows every host
 	EgressAddresses Point = "egress-addresses"  // the egress door dials any resolved address

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/bot-bottle/action/internal/smolvmtest"
+	"golang.org/x/sys/unix"
+)
+
+// Addresses that a guest without a network can't reach, and that the proof tries
+// (probe.Outside): a resolver, and smolvm's gateway.
+const (
+	resolver = "198.51.100.53"
+	gateway  = "100.96.0.1"
+)
+
+// openNetwork makes what the VMM has of a network answer: the jail's loopback gets a
+// stranger's address, and somebody listens there.
+func (w *world) openNetwork() error {
+	if err := up("lo"); err != nil {
+		return fmt.Errorf("opening the network: %w", err)
+	}
+	if w.config.Does(smolvmtest.AnswersDNS) {
+		return errors.Join(address("lo:1", resolver), answer())
+	}
+	if err := address("lo:1", gateway); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", gateway+":443")
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	return nil
+}
+
+// answer answers every question with itself, as a resolver that knows nothing.
+func answer() error {
+	conn, err := net.ListenPacket("udp", resolver+":53")
+	if err != nil {
+		return err
+	}
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			if n > 3 {
+				buf[2] |= 0x80 // QR: an answer (RFC 1035, 4.1.1)
+				buf[3] = 0x83  // RA, NXDOMAIN
+				conn.WriteTo(buf[:n], from)
+			}
+		}
+	}()
+	return nil
+}
+
+// up and address are what ifconfig does (netdevice(7)).
+func up(name string) error {
+	return withInterface(name, func(fd int, ifr *unix.Ifreq) error {
+		ifr.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+		return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
+	})
+}
+
+func address(name, ip string) error {
+	for _, set := range []struct {
+		request uint
+		ip      string
+	}{{unix.SIOCSIFADDR, ip}, {unix.SIOCSIFNETMASK, "255.255.255.255"}} {
+		err := withInterface(name, func(fd int, ifr *unix.Ifreq) error {
+			if err := ifr.SetInet4Addr(net.ParseIP(set.ip).To4()); err != nil {
+				return err
+			}
+			return unix.IoctlIfreq(fd, set.request, ifr)
+		})
+		if err != nil {
+			return fmt.Errorf("giving %s the address %s: %w", name, set.ip, err)
+		}
+	}
+	return nil
+}
+
+func withInterface(name string, do func(int, *unix.Ifreq) error) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	ifr, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	return do(fd, ifr)
+}
