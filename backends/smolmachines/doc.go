@@ -2,7 +2,8 @@
 // (https://github.com/smol-machines/smolvm) and KVM.
 //
 // What it promises: the guest has a kernel of its own and no network. Its only
-// ways out are the doors, Unix sockets that smolvm carries over vsock. smolvm and
+// ways out are the doors, Unix sockets that smolvm carries over vsock, or, in
+// ModeAllowlist, ports of a network in which nothing else is. smolvm and
 // its VMM run confined (see internal/confine): in namespaces without any network,
 // as a user without rights, in a root that holds smolvm, the guest's image and the
 // run's own folder, and die with the supervisor. So a guest that breaks out of its
