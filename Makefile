@@ -7,9 +7,8 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 
 # What links gVisor, or boots a guest and so needs a binary that does. Vetting or
 # race-testing these builds gVisor again, which takes over a minute.
-LINKS := /cmd/|/e2e$$|/backends/gvisor/runsc$$
-SLOW   = $(shell $(GO) list ./... | grep -E '$(LINKS)')
-QUICK  = $(shell $(GO) list ./... | grep -Ev '$(LINKS)')
+SLOW   = $(shell $(GO) list ./... | grep -E '/cmd/|/e2e$$|/backends/gvisor/runsc$$')
+QUICK  = $(shell $(GO) list ./... | grep -Ev '/cmd/|/e2e|/backends/gvisor/runsc$$')
 
 .PHONY: build run check test test-slow bench gate fuzz setup clean
 
@@ -33,6 +32,7 @@ test: setup check test-slow ## everything that runs before a change lands
 test-slow: build
 	CGO_ENABLED=0 $(GO) test ./runner/ledger
 	CGO_ENABLED=0 $(GO) test -timeout 20m $(SLOW)
+	CGO_ENABLED=0 $(GO) test -timeout 10m ./e2e/smolmachines
 	CGO_ENABLED=0 $(GO) test -timeout 20m -tags mutation -run Mutation ./...
 
 bench: build ## measure; docs/benchmarks.md says how to read it

@@ -29,7 +29,7 @@ func (b *Backend) Checks(s backends.Spec) []preflight.Check {
 		at("smolvm", "smolvm", func(ctx context.Context) preflight.Finding { return b.checkSmolvm(ctx, host, s) }),
 		at("mkfs", "mkfs.ext4", func(context.Context) preflight.Finding { return checkFormatter(host) }),
 		preflight.UserNamespaces(host, s.UserID, func(ctx context.Context) error { return confine.Try(ctx, s.Executable, s.UserID) }),
-		at("image", imageName(s), func(context.Context) preflight.Finding { return checkImage(host, s) }),
+		guestroot.Check(s),
 		at("cpus", strconv.Itoa(s.Limits.CPUs), func(context.Context) preflight.Finding { return checkCPUs(host, s) }),
 		at("pids", strconv.Itoa(s.Limits.PIDs), func(context.Context) preflight.Finding { return checkPIDs(host, s) }),
 		at("disk", s.Disk, func(context.Context) preflight.Finding { return checkDisk(host, s) }),
@@ -105,24 +105,6 @@ func checkFormatter(host preflight.Host) preflight.Finding {
 		}
 	}
 	return host.Found(formatterMissing, "it is not there")
-}
-
-func imageName(s backends.Spec) string {
-	if s.Image.Rootfs != "" {
-		return s.Image.Rootfs
-	}
-	return "host tools"
-}
-
-func checkImage(host preflight.Host, s backends.Spec) preflight.Finding {
-	entries, err := guestroot.Entries(s)
-	if err != nil {
-		return host.Found(imageUnusable, err.Error(), "{hint}", strings.Join(term.Hints(err), "; "))
-	}
-	if socket := guestroot.ListeningBelow(entries); socket != "" {
-		return host.Found(imageSocket, fmt.Sprintf("socket %q would be in the guest's reach", socket))
-	}
-	return ok("%d entries, no socket below them", len(entries))
 }
 
 // checkCPUs: more than smolvm supports can't be had.

@@ -24,10 +24,7 @@ var (
 	smolvmUnusable = entry("smolvm-unusable", preflight.Fail, "The release of smolvm can't be used.", "install another release: {working}")
 	smolvmUnread   = entry("smolvm-unread", preflight.Warn, "The release of smolvm is newer than the newest whose source was read. Everything is verified and proven as with others.",
 		"nothing is needed; to have no surprises, set smolmachines.strict_version and install {newest}")
-	formatterMissing = entry("mkfs-missing", preflight.Warn, "Without mkfs.ext4 smolvm starts machines only if its release has formatted disks.", "install e2fsprogs")
-	imageUnusable    = entry("image-unusable", preflight.Fail, "A guest can't be made from the bottle's image.", "mend the bottle's `image`: {hint}")
-	imageSocket      = entry("image-socket", preflight.Fail, "A service listens below a folder that the guest gets: a door that nobody guards.",
-		"move the socket of that service, or give the bottle an image of its own")
+	formatterMissing    = entry("mkfs-missing", preflight.Warn, "Without mkfs.ext4 smolvm starts machines only if its release has formatted disks.", "install e2fsprogs")
 	processorsOfMachine = entry("machine-processors", preflight.Warn, "A machine has fewer processors than the bottle asks for.", "lower the bottle's limits.cpus")
 	tasksOfRoot         = entry("machine-tasks", preflight.Fail, "Root in a machine is not bound by a limit on tasks.", "don't give the agent root, or set limits.best_effort")
 	diskOfMachine       = entry("machine-disk", preflight.Fail, "A machine's disks are larger than the bottle's limit.", "raise the bottle's limits.disk to {least} GiB, or set limits.best_effort")
