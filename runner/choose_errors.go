@@ -24,14 +24,20 @@ func CheckBackend(name string, known []backends.Backend) error {
 		WithHint("known are: %s", strings.Join(names, ", "))
 }
 
-// passedOver says of each backend that the chosen one stood in for why it did.
-func (c chosen) passedOver() (notes []string) {
+// notes are what the report says of the choice: why stronger backends were passed
+// over, and what preflight warned of.
+func (c chosen) notes() (notes []string) {
 	for _, name := range slices.Sorted(maps.Keys(c.rejected)) {
 		var why []string
 		for _, f := range c.rejected[name] {
 			why = append(why, f.Subject+": "+f.Found)
 		}
 		notes = append(notes, fmt.Sprintf("The backend %s was passed over (%s).", name, strings.Join(why, "; ")))
+	}
+	for _, f := range c.findings {
+		if f.Status == preflight.Warn {
+			notes = append(notes, fmt.Sprintf("Preflight warned (%s): %s: %s.", f.ID, f.Subject, f.Found))
+		}
 	}
 	return notes
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,15 +79,18 @@ func TestAbsentBackendsAreLookedAtAndNeverReady(t *testing.T) {
 	}
 }
 
-func TestTheReportSaysWhyStrongerBackendsWerePassedOver(t *testing.T) {
+func TestTheReportSaysWhyThisBackendAndWhatPreflightWarnedOf(t *testing.T) {
 	c := chosen{rejected: map[string][]preflight.Finding{
 		"smolmachines": {{Subject: "/dev/kvm", Found: "not there"}, {Subject: "smolvm", Found: "not on PATH"}},
-	}}
-	want := "The backend smolmachines was passed over (/dev/kvm: not there; smolvm: not on PATH)."
-	if got := c.passedOver(); len(got) != 1 || got[0] != want {
+	}, findings: []preflight.Finding{{ID: "platform", Status: preflight.OK}, {ID: "memory-low", Status: preflight.Warn, Subject: "memory", Found: "1 MiB are available"}}}
+	want := []string{
+		"The backend smolmachines was passed over (/dev/kvm: not there; smolvm: not on PATH).",
+		"Preflight warned (memory-low): memory: 1 MiB are available.",
+	}
+	if got := c.notes(); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
-	if got := (chosen{}).passedOver(); got != nil {
+	if got := (chosen{}).notes(); got != nil {
 		t.Errorf("got %q", got)
 	}
 }

@@ -284,7 +284,7 @@ func (r *run) finish(ctx context.Context, errs []error) Result {
 func (r *run) tell(errs []error) (ExitCode, error) {
 	code := CodeOf(errs...)
 	var told error
-	r.report.Notes = r.chosen.passedOver()
+	r.report.Notes = r.chosen.notes()
 	for _, err := range parts(errs...) {
 		switch c := codeOf(err); {
 		case c == code && told == nil:

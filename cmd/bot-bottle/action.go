@@ -153,6 +153,9 @@ func (w *world) runRequest(ctx context.Context, req runner.Request, out runner.O
 }
 
 func (w *world) planRequest(ctx context.Context, req runner.Request) (plan runner.Plan, err error) {
+	if w.configErr != nil {
+		return plan, w.configErr
+	}
 	if req.BottleDirs, err = bottleFolders("", os.Getenv); err != nil {
 		return plan, err
 	}

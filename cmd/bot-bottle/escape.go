@@ -126,6 +126,9 @@ func attackOwnBottle(ctx context.Context, c console, suite *escape.Suite, backen
 
 // attack runs the suite in a bottle that has its policy and no agent.
 func (w *world) attack(ctx context.Context, name, backend string, suite *escape.Suite, progress runner.Progress) runner.Result {
+	if w.configErr != nil {
+		return action.Refusal(w.configErr)
+	}
 	backend = cmp.Or(backend, w.settings.Backend)
 	if err := runner.CheckBackend(backend, w.deps.Backends); err != nil {
 		return action.Refusal(err)

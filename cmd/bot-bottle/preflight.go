@@ -85,6 +85,9 @@ func hereIfCheckout() string {
 
 // survey looks at the host for one backend, or all of them.
 func (w *world) survey(ctx context.Context, backend, workspace string) (runner.Survey, error) {
+	if w.configErr != nil {
+		return runner.Survey{}, w.configErr
+	}
 	folders, err := bottleFolders("", os.Getenv)
 	if err != nil {
 		return runner.Survey{}, err

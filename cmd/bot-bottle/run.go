@@ -68,7 +68,7 @@ to stderr.`,
 	flags.StringVar(&f.promptFile, "prompt-file", "", "file that says it, - for standard input")
 	flags.StringVar(&f.model, "model", "", "model to use (default: the agent's, else the provider's)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be done, secrets by name only, and start nothing")
-	flags.StringVar(&f.backend, "backend", "", "what runs the guest: auto, gvisor, docker (default: $BOT_BOTTLE_BACKEND, else auto)")
+	flags.StringVar(&f.backend, "backend", "", "what runs the guest: auto, smolmachines, gvisor or docker (default: $BOT_BOTTLE_BACKEND, else auto)")
 	flags.StringVar(&f.name, "name", "", "name of the run, unique among live ones")
 	flags.StringVar(&f.workspace, "workspace", "", "git checkout that the guest gets a copy of")
 	flags.BoolVar(&f.uncommitted, "uncommitted", false, "the copy has the checkout's uncommitted changes")
@@ -180,6 +180,9 @@ func writeReport(w io.Writer, r report.Report) error {
 
 // makePlan turns flags and manifests into a plan, without any effect.
 func makePlan(ctx context.Context, w *world, f runFlags, timeoutGiven bool, argv []string) (runner.Plan, error) {
+	if w.configErr != nil {
+		return runner.Plan{}, w.configErr
+	}
 	f.backend = cmp.Or(f.backend, w.settings.Backend)
 	if err := runner.CheckBackend(f.backend, w.deps.Backends); err != nil {
 		return runner.Plan{}, err

@@ -10,6 +10,7 @@ import (
 	"github.com/bot-bottle/action/backends/docker"
 	"github.com/bot-bottle/action/backends/gvisor"
 	"github.com/bot-bottle/action/backends/smolmachines"
+	"github.com/bot-bottle/action/internal/manifest"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
 	"github.com/bot-bottle/action/runner/ledger"
@@ -22,6 +23,10 @@ type world struct {
 	settings settings
 	deps     runner.Deps
 	stderr   io.Writer
+	// config is the host's configuration. What is wrong with it keeps jobs from
+	// starting, and nothing from being undone.
+	config    manifest.Config
+	configErr error
 }
 
 // openWorld opens the ledger and tells what happened while doing so.
@@ -40,7 +45,7 @@ func openWorld(ctx context.Context, stderr io.Writer) (*world, error) {
 			fmt.Fprintf(stderr, "hint: %s\n", n.Hint)
 		}
 	}
-	w.deps.Ledger, w.deps.Backends = l, allBackends(w.deps.Places, l.HostID())
+	w.deps.Ledger, w.deps.Backends = l, allBackends(w.deps.Places, l.HostID(), w.config)
 	return w, nil
 }
 
@@ -67,9 +72,10 @@ func lookAround(stderr io.Writer) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &world{settings: s, stderr: stderr, deps: runner.Deps{
+	config, configErr := manifest.LoadConfig(manifest.HostFolder)
+	return &world{settings: s, stderr: stderr, config: config, configErr: configErr, deps: runner.Deps{
 		Places:     places,
-		Backends:   allBackends(places, "unknown"),
+		Backends:   allBackends(places, "unknown", config),
 		Executable: exe,
 		Version:    version,
 		Log:        zerolog.New(zerolog.ConsoleWriter{Out: stderr, NoColor: true}).Level(level).With().Timestamp().Logger(),
@@ -78,13 +84,14 @@ func lookAround(stderr io.Writer) (*world, error) {
 
 // allBackends gives those of this build, the strongest first. What they make carries
 // the ledger's id of this host; until the ledger is open they can only look around.
-func allBackends(places runner.Places, host string) []backends.Backend {
-	return []backends.Backend{smolmachines.New(places.Records(), smolmachines.Options{}), gvisor.New(places.Records()), docker.New(dockerOptions(host))}
-}
-
-// dockerOptions are the host's settings of the Docker backend.
-func dockerOptions(host string) docker.Options {
-	return docker.Options{Host: os.Getenv("DOCKER_HOST"), Runner: ledger.UnderRunner(os.Getenv), HostID: host}
+func allBackends(places runner.Places, host string, config manifest.Config) []backends.Backend {
+	return []backends.Backend{
+		smolmachines.New(places.Records(), smolmachines.Options{
+			Mode: smolmachines.Mode(config.Smolvm.Mode), StrictVersion: config.Smolvm.StrictVersion, Pins: config.Smolvm.SHA256,
+		}),
+		gvisor.New(places.Records()),
+		docker.New(docker.Options{Host: os.Getenv("DOCKER_HOST"), Runner: ledger.UnderRunner(os.Getenv), HostID: host, Runtime: config.Docker.Runtime}),
+	}
 }
 
 func (w *world) close() { w.deps.Ledger.Close() }

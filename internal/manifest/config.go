@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,7 +24,27 @@ const HostFolder = "/etc/bot-bottle"
 type Config struct {
 	BottlesDir string      // key `bottles_dir`: absolute; empty: "bottles" in HostFolder
 	Forges     []HostForge // key `forges`
+	Docker     HostDocker  // key `docker`
+	Smolvm     HostSmolvm  // key `smolmachines`
 }
+
+// HostDocker are the host's settings of the docker backend.
+type HostDocker struct {
+	Runtime string // key `runtime`: the engine's name of it; empty: the strongest that is registered
+}
+
+// HostSmolvm are the host's settings of the smolmachines backend.
+type HostSmolvm struct {
+	Mode          string            // key `mode`: SmolvmSocket or SmolvmAllowlist; empty: the former
+	StrictVersion bool              // key `strict_version`: releases are refused that are newer than the newest known one
+	SHA256        map[string]string // key `sha256`: in hex, of smolvm and of its libraries, by the file's name
+}
+
+// The modes of the smolmachines backend.
+const (
+	SmolvmSocket    = "socket"
+	SmolvmAllowlist = "allowlist"
+)
 
 // HostForge is a forge that the host has a credential for, to ask what a job's own
 // token can't.
@@ -60,12 +81,57 @@ func loadConfig(folder string, owner int) (Config, error) {
 			"forges": func(n ast.Node, at string) {
 				r.list(n, at, func(n ast.Node, at string) { c.Forges = append(c.Forges, r.forge(n, at)) })
 			},
+			"docker":       func(n ast.Node, at string) { c.Docker = r.docker(n, at) },
+			"smolmachines": func(n ast.Node, at string) { c.Smolvm = r.smolvm(n, at) },
 		}})
 	}
 	if err := asError(r.faults); err != nil {
 		return Config{}, err
 	}
 	return c, nil
+}
+
+func (r *reader) docker(n ast.Node, at string) (d HostDocker) {
+	r.mapping(n, at, schema{fields: map[string]func(ast.Node, string){
+		"runtime": func(n ast.Node, at string) { d.Runtime, _ = r.text(n, at) },
+	}})
+	return d
+}
+
+func (r *reader) smolvm(n ast.Node, at string) (s HostSmolvm) {
+	r.mapping(n, at, schema{fields: map[string]func(ast.Node, string){
+		"mode":           func(n ast.Node, at string) { s.Mode = r.smolvmMode(n, at) },
+		"strict_version": func(n ast.Node, at string) { s.StrictVersion, _ = r.boolean(n, at) },
+		"sha256":         func(n ast.Node, at string) { s.SHA256 = r.digests(n, at) },
+	}})
+	return s
+}
+
+func (r *reader) smolvmMode(n ast.Node, at string) string {
+	mode, ok := r.text(n, at)
+	if ok && mode != SmolvmSocket && mode != SmolvmAllowlist {
+		r.at(at, "write socket or allowlist", fmt.Errorf("%.80q is no mode", mode))
+	}
+	return mode
+}
+
+// sha256Digits are those of a SHA-256 in hex.
+const sha256Digits = 64
+
+// digests reads the SHA-256 of files, by the file's name.
+func (r *reader) digests(n ast.Node, at string) map[string]string {
+	all := map[string]string{}
+	r.eachPair(n, at, func(name string, _ int, value ast.Node, place string) {
+		digest, ok := r.text(value, place)
+		if _, err := hex.DecodeString(digest); ok && (err != nil || len(digest) != sha256Digits) {
+			r.at(place, "`sha256sum FILE` prints it", errors.New("it is not a SHA-256 in hex"))
+		}
+		if name != filepath.Base(name) {
+			r.at(place, "write the file's name alone", fmt.Errorf("%.80q is a path", name))
+		}
+		all[name] = digest
+	})
+	return all
 }
 
 func (r *reader) forge(n ast.Node, at string) (f HostForge) {

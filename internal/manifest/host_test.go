@@ -57,6 +57,15 @@ func TestWhatIsWrongInTheHostsConfiguration(t *testing.T) {
 	}
 }
 
+func TestTheHostSetsItsBackends(t *testing.T) {
+	digest := strings.Repeat("0a", 32)
+	c, err := manifest.LoadConfigOf(config(t, "docker: {runtime: runsc-bottle}\nsmolmachines: {mode: allowlist, strict_version: true, sha256: {smolvm: \""+digest+"\"}}\n"), os.Getuid())
+	want := manifest.HostSmolvm{Mode: manifest.SmolvmAllowlist, StrictVersion: true, SHA256: map[string]string{"smolvm": digest}}
+	if err != nil || c.Docker.Runtime != "runsc-bottle" || !reflect.DeepEqual(c.Smolvm, want) {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
 func TestTheHostNamesItsForges(t *testing.T) {
 	c, err := manifest.LoadConfigOf(config(t, "forges:\n  - {url: \"https://gitea.example\", token: \"credential:gitea\"}\n  - {url: http://other:3000/x, token: file:/etc/t}\n"), os.Getuid())
 	want := []manifest.HostForge{{URL: "https://gitea.example", Token: "credential:gitea"}, {URL: "http://other:3000/x", Token: "file:/etc/t"}}

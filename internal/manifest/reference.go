@@ -130,6 +130,12 @@ bottles_dir: /srv/bottles            # where a runner's bottles come from; defau
 forges:                              # credentials to ask a forge what a job's own token can't
   - url: https://gitea.example       # sent there alone
     token: credential:gitea          # or file:/absolute/path
+docker:
+  runtime: runsc-bottle              # the engine's name of it; default: the strongest that is registered
+smolmachines:
+  mode: socket                       # or allowlist, for smolvm 0.8.0 to 1.1.2
+  strict_version: false              # true refuses releases newer than the newest that was read
+  sha256: {}                         # of smolvm and of its libraries, by the file's name
 ` + "```" + `
 
 ## References
