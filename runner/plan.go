@@ -30,7 +30,9 @@ type Plan struct {
 	ReportDir string                  // empty: in the state folder
 	Lineage   []string                // names of the bottle's files, the root first; empty: none
 	Provider  string                  // who works: claude, codex, gemini or command
-	Warnings  []string                // what somebody should know before the job starts
+	// UnderRunner says that a CI job asked for it, whose environment is not the host's.
+	UnderRunner bool
+	Warnings    []string // what somebody should know before the job starts
 }
 
 // Auto lets the strongest backend be taken that this host can run.

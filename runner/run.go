@@ -54,6 +54,8 @@ type run struct {
 	given   backends.Given
 	control *control.Conn
 
+	imagePath string // PATH in the guest, as the image sets it; empty: guestPath
+
 	ofTrials int64 // bytes of the doors' log that were written before the agent began
 }
 
@@ -96,10 +98,16 @@ func outcomeOf(code ExitCode, err error) report.Outcome {
 // begin chooses a backend, sweeps what dead runs left, and enters the job into
 // the ledger.
 func (r *run) begin(ctx context.Context) (err error) {
-	err = r.stage(ctx, "preflight", func() (err error) {
-		if err = r.deps.Places.ensure(); err == nil {
-			r.chosen, err = choose(ctx, r.plan, r.deps)
+	if err := r.deps.Places.ensure(); err != nil {
+		return err
+	}
+	if r.plan.Policy.Image.Packed() {
+		if err := r.stage(ctx, "image", func() error { return r.unpackImage(ctx) }); err != nil {
+			return err
 		}
+	}
+	err = r.stage(ctx, "preflight", func() (err error) {
+		r.chosen, err = choose(ctx, r.plan, r.deps)
 		return err
 	})
 	if err != nil {

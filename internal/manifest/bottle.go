@@ -124,22 +124,25 @@ func hintFor(f policy.Fault) string {
 func (r *reader) image(n ast.Node, at string) policy.Image {
 	if s, isText := n.(*ast.StringNode); isText {
 		if s.Value != hostTools {
-			r.at(at, "write `image: host-tools` or `image: {rootfs: /path}`", fmt.Errorf("%.80q is no image", s.Value))
+			r.at(at, "write `image: host-tools`, `image: {ref: registry.example/tools:1}`, `image: {archive: /path}` or `image: {rootfs: /path}`", fmt.Errorf("%.80q is no image", s.Value))
 		}
 		return policy.Image{}
 	}
 	var image policy.Image
 	r.mapping(n, at, schema{
 		fields: map[string]func(ast.Node, string){
-			"rootfs": func(n ast.Node, at string) { image.Rootfs = r.absolute(n, at) },
+			"rootfs":  func(n ast.Node, at string) { image.Rootfs = r.absolute(n, at) },
+			"archive": func(n ast.Node, at string) { image.Archive = r.absolute(n, at) },
+			"ref":     func(n ast.Node, at string) { image.Reference, _ = r.text(n, at) },
 		},
 		later: map[string]string{
-			"ref":        "images from a registry",
 			"dockerfile": "images from a Dockerfile",
 			"nix":        "images from Nix",
 		},
-		required: []string{"rootfs"},
 	})
+	if image.Rootfs == "" && !image.Packed() {
+		r.at(at, "write one of rootfs, archive and ref", errors.New("it names no image"))
+	}
 	return image
 }
 

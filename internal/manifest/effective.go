@@ -35,7 +35,9 @@ type shownFor struct {
 }
 
 type shownImage struct {
-	Rootfs string `json:"rootfs"`
+	Rootfs    string `json:"rootfs,omitempty"`
+	Archive   string `json:"archive,omitempty"`
+	Reference string `json:"ref,omitempty"`
 }
 
 type shownProvider struct {
@@ -109,8 +111,8 @@ type shownLimits struct {
 func (b Bottle) Effective() Effective {
 	p := b.withPresets()
 	e := Effective{Isolation: p.Isolation, Image: hostTools, Env: b.shownEnv(), Supervise: b.Supervise, Limits: showLimits(p.Limits), For: b.shownFor(), Git: b.Git.show()}
-	if p.Image.Rootfs != "" {
-		e.Image = shownImage{p.Image.Rootfs}
+	if i := p.Image; i.Rootfs != "" || i.Packed() {
+		e.Image = shownImage{i.Rootfs, i.Archive, i.Reference}
 	}
 	if b.Provider != nil {
 		e.Provider = &shownProvider{b.Provider.Template, b.Provider.Token, b.Provider.Allow}
