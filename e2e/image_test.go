@@ -174,6 +174,20 @@ func TestAnImageOfARegistryIsPulledOnce(t *testing.T) {
 	w.nothingLeft()
 }
 
+func TestAFullDiskWhileUnpackingIsSaidAndLeavesNothing(t *testing.T) {
+	w := newWorld(t, true)
+	path := filepath.Join(w.dir, "image.tar")
+	tag, err := name.NewTag("example/tools:1")
+	w.must(err)
+	w.must(tarball.WriteToFile(path, tag, shellImage(t)))
+	w.own()
+	args := w.bottle("image: {archive: "+path+"}\n", "true")
+	w.env = []string{"BOT_BOTTLE_STATE=" + filepath.Join(w.dir, "small")}
+	refuses(t, w.onSmallDisk("1m", args...), 3, "unpacking", "no space left on device", "hint: free some space on the disk of the state folder")
+	w.env = nil
+	w.neverBegan()
+}
+
 func TestImagesThatCantBeHadStartNothing(t *testing.T) {
 	w := newWorld(t, true)
 	server := httptest.NewServer(registry.New())

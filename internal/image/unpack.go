@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"syscall"
 
 	"github.com/bot-bottle/action/internal/term"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -45,8 +46,11 @@ func explain(err error) error {
 	if errors.As(err, &known) {
 		return err
 	}
-	return term.Errorf(term.StagePreflight, "image", "unpacking: %w", err).
-		WithHint("build the image again, or use another; what is inside may be meant to do harm")
+	told := term.Errorf(term.StagePreflight, "image", "unpacking: %w", err)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return told.WithHint("free some space on the disk of the state folder; unpacked images are in its folder \"images\"")
+	}
+	return told.WithHint("build the image again, or use another; what is inside may be meant to do harm")
 }
 
 func unpack(ctx context.Context, img v1.Image, dir string, limits Limits) (Facts, error) {

@@ -211,7 +211,7 @@ func TestWhatIsWrongElsewhereInABottle(t *testing.T) {
 		"image: debian":                        "error: dev.md:2: image: \"debian\" is no image\nhint: write `image: host-tools`, `image: {ref: registry.example/tools:1}`, `image: {archive: /path}` or `image: {rootfs: /path}`",
 		"image: {rootfs: srv}":                 "error: dev.md:2: image.rootfs: \"srv\" is not an absolute path\nhint: write the path from the root on",
 		"image: {}":                            "error: dev.md:2: image: it names no image\nhint: write one of rootfs, archive and ref",
-		"image: {nix: tools}":                 "error: dev.md:2: image.nix: this build can't enforce images from Nix yet\n       dev.md:2: image: it names no image" + remove + "\nhint: write one of rootfs, archive and ref",
+		"image: {nix: tools}":                  "error: dev.md:2: image.nix: this build can't enforce images from Nix yet\n       dev.md:2: image: it names no image" + remove + "\nhint: write one of rootfs, archive and ref",
 		"egres: {}":                            "error: dev.md:2: egres: unknown key\nhint: did you mean \"egress\"?",
 		"wholly_other: 1":                      "error: dev.md:2: wholly_other: unknown key\nhint: known here: agent_provider, egress, env, extends, for, git-gate, image, isolation, limits, supervise",
 		"env: {A: 1}":                          "error: dev.md:2: env.A: it is a number, not text\nhint: put the value in quotes if it is meant as text",
