@@ -31,14 +31,6 @@ const (
 	IsolationContainer Isolation = "container" // namespaces of the host's kernel
 )
 
-// Image says what the guest's file system is made from. The zero value means
-// the host's own tools, read-only.
-type Image struct {
-	Rootfs string `json:"rootfs,omitempty"` // absolute path of a root file system folder
-	// Programs are put into the guest besides, read-only.
-	Programs []Program `json:"programs,omitempty"`
-}
-
 // Program is a folder or a file of the host that a guest gets to read and execute:
 // an agent's own program. Both paths are absolute; Guest is below ProgramRoot.
 type Program struct {

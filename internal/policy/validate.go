@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -83,10 +82,7 @@ func (p Policy) Validate() error {
 	if !slices.Contains([]Isolation{IsolationVM, IsolationGVisor, IsolationContainer}, p.Isolation) {
 		f.addf("isolation", "%q is none of vm, gvisor, container", p.Isolation)
 	}
-	if r := p.Image.Rootfs; r != "" && (!filepath.IsAbs(r) || filepath.Clean(r) != r) {
-		f.addf("image.rootfs", "%q is not an absolute path without dot segments", r)
-	}
-	p.Image.validatePrograms(&f)
+	p.Image.validate(&f)
 	p.validateEnv(&f)
 	p.Egress.validate(&f)
 	p.Limits.validate(&f)
