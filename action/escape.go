@@ -14,20 +14,16 @@ func (in Inputs) alone() bool {
 	return in.Escape != "" && len(in.Bottles) == 0 && in.Agent == "" && in.Command == "" && in.Prompt == "" && in.PromptFile == ""
 }
 
-// attackFirst makes the suite's own bottle be attacked, where that is asked for,
-// before anything of the job. The result is its own where the step ends with it.
-func (w World) attackFirst(ctx context.Context, v *voice, h Handover, in Inputs) (r runner.Result, over bool) {
-	if in.Escape == "" || in.Escape == escape.Quick && !in.alone() {
-		return r, false
-	}
+// attack boots a bottle for the suite alone, has it attacked, and tells.
+func (w World) attack(ctx context.Context, v *voice, h Handover, in Inputs) runner.Result {
 	suite, err := escape.New(ctx, in.Escape, nil)
 	if err != nil {
-		return Refusal(err), true
+		return Refusal(err)
 	}
 	defer suite.Close()
-	r = w.Attack(ctx, h.runName(), in.Backend, suite, v)
+	result := w.Attack(ctx, h.runName(), in.Backend, suite, v)
 	w.tellSuite(v, suite)
-	return r, in.alone() || r.Code != runner.ExitOK
+	return result
 }
 
 // quickly gives the suite that is to run in the job's own bottle, or nil.

@@ -47,12 +47,17 @@ func Main(ctx context.Context, h Handover, w World) runner.ExitCode {
 	if in.PreflightOnly {
 		return w.tell(v, w.preflight(ctx, v, in, env), in.FailOn)
 	}
-	if result, over := w.attackFirst(ctx, v, h, in); over {
-		return w.tell(v, result, in.FailOn)
+	if in.alone() {
+		return w.tell(v, w.attack(ctx, v, h, in), in.FailOn)
 	}
-	req, err := w.request(ctx, h, in, env)
+	req, err := w.request(ctx, h, in, env) // who may not start a job starts no attack either
 	if err != nil {
 		return w.tell(v, Refusal(err), in.FailOn)
+	}
+	if in.Escape == escape.Full {
+		if result := w.attack(ctx, v, h, in); result.Code != runner.ExitOK {
+			return w.tell(v, result, in.FailOn)
+		}
 	}
 	return w.tell(v, w.work(ctx, v, in, req), in.FailOn)
 }

@@ -164,6 +164,10 @@ func TestTheSuiteRunsAloneOrBeforeTheAgent(t *testing.T) {
 	if refused := s.outputs()["refused"]; refused != "0" {
 		t.Errorf("the suite's own requests count as the agent's: %q refused", refused)
 	}
+	s = h.step("full", map[string]string{"escape": "full", "command": "echo worked"})
+	if r := s.do("main"); r.code != 0 || !strings.Contains(r.stdout, "held  H18") || !strings.Contains(r.stdout, "worked") {
+		t.Error(r)
+	}
 	h.nothingLeft()
 }
 

@@ -97,7 +97,7 @@ func TestActionRefusesWithAnAnnotation(t *testing.T) {
 	}{
 		"input with newlines": {map[string]string{"bottle": "a\nb", "command": "true"}, 2, `reading input "bottle": it has more than one line`},
 		"unknown input":       {map[string]string{"botle": "a", "command": "true"}, 2, `reading input "botle"`},
-		"escape":              {map[string]string{"escape": "quick", "command": "true"}, 2, "only off is possible"},
+		"escape":              {map[string]string{"escape": "most", "command": "true"}, 2, `"most" is none of off, quick, full`},
 		"nothing to do":       {map[string]string{}, 2, "there is nothing to run"},
 		"unknown bottle":      {map[string]string{"bottle": "nowhere", "command": "true"}, 2, "nowhere"},
 		"unknown backend":     {map[string]string{"backend": "nowhere", "command": "true"}, 2, "nowhere"},

@@ -114,11 +114,11 @@ func (r stageReport) duration(name string) (sum time.Duration) {
 	return sum
 }
 
-// timed runs `run -- true` and gives its report.
-func (w *world) timed() (time.Duration, stageReport) {
+// timed runs `run -- true` with the flags and gives its report.
+func (w *world) timed(flags ...string) (time.Duration, stageReport) {
 	w.t.Helper()
 	start := time.Now()
-	r := w.run("run", "--json", "--", "true")
+	r := w.run(slices.Concat([]string{"run", "--json"}, flags, []string{"--", "true"})...)
 	took := time.Since(start)
 	var report stageReport
 	if err := json.Unmarshal([]byte(r.stdout), &report); r.code != 0 || err != nil {
@@ -162,7 +162,11 @@ func (w *world) timedBare(bundle string) time.Duration {
 func printMedians(b *testing.B, series map[string][]time.Duration) {
 	b.Helper()
 	for name, list := range series {
-		slices.Sort(list)
-		b.ReportMetric(float64(list[len(list)/2].Microseconds())/1000, "ms-"+strings.ReplaceAll(name, " ", "-"))
+		b.ReportMetric(float64(median(list).Microseconds())/1000, "ms-"+strings.ReplaceAll(name, " ", "-"))
 	}
+}
+
+func median(list []time.Duration) time.Duration {
+	slices.Sort(list)
+	return list[len(list)/2]
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // runsc is our own binary as a runtime for an engine.
-func runsc(t *testing.T, args ...string) map[string]dockertest.Runtime {
+func runsc(t testing.TB, args ...string) map[string]dockertest.Runtime {
 	t.Helper()
 	link := filepath.Join(testenv.ShortDir(t), "runsc")
 	if err := os.Symlink(testenv.Binary(t, binary), link); err != nil {

@@ -205,7 +205,7 @@ func (a *assembled) bottleName() string {
 func (a *assembled) plan(req Request) Plan {
 	p := Plan{
 		Name: req.Name, Bottle: a.bottleName(), Agent: req.Agent, Backend: req.Backend, Workspace: req.Workspace, ReportDir: req.ReportDir,
-		Provider: a.template, Warnings: a.warnings, Trials: req.Trials,
+		Provider: a.template, Warnings: a.warnings, Trials: req.Trials, UnderRunner: req.Job != nil,
 	}
 	if a.bottle != nil {
 		p.Lineage = a.bottle.Lineage

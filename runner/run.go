@@ -12,6 +12,7 @@ import (
 	"github.com/bot-bottle/action/backends"
 	"github.com/bot-bottle/action/internal/doors"
 	"github.com/bot-bottle/action/internal/guest/control"
+	"github.com/bot-bottle/action/internal/image"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/workspace"
@@ -54,6 +55,9 @@ type run struct {
 	given   backends.Given
 	control *control.Conn
 
+	lease     *image.Lease // of the image; nil: it needed no unpacking
+	imagePath string       // PATH in the guest, as the image sets it; empty: guestPath
+
 	ofTrials int64 // bytes of the doors' log that were written before the agent began
 }
 
@@ -69,6 +73,7 @@ type Result struct {
 // (SignalError, TimeLimitError, ErrStarterGone).
 func Run(ctx context.Context, plan Plan, deps Deps) Result {
 	r := &run{plan: plan, deps: deps, started: time.Now()}
+	defer func() { r.lease.Release() }()
 	err := r.begin(ctx)
 	if err != nil {
 		return r.early(err)
@@ -96,10 +101,16 @@ func outcomeOf(code ExitCode, err error) report.Outcome {
 // begin chooses a backend, sweeps what dead runs left, and enters the job into
 // the ledger.
 func (r *run) begin(ctx context.Context) (err error) {
-	err = r.stage(ctx, "preflight", func() (err error) {
-		if err = r.deps.Places.ensure(); err == nil {
-			r.chosen, err = choose(ctx, r.plan, r.deps)
+	if err := r.deps.Places.ensure(); err != nil {
+		return err
+	}
+	if r.plan.Policy.Image.Packed() {
+		if err := r.stage(ctx, "image", func() error { return r.unpackImage(ctx) }); err != nil {
+			return err
 		}
+	}
+	err = r.stage(ctx, "preflight", func() (err error) {
+		r.chosen, err = choose(ctx, r.plan, r.deps)
 		return err
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -138,7 +139,7 @@ func (r *run) environment(root bool) []string {
 	if root {
 		user, home = "root", "/root"
 	}
-	env := []string{"PATH=" + guestPath, "HOME=" + home, "USER=" + user, "LOGNAME=" + user, "LANG=C.UTF-8", "TERM=dumb", "SHELL=/bin/sh", "BOT_BOTTLE=1"}
+	env := []string{"PATH=" + cmp.Or(r.imagePath, guestPath), "HOME=" + home, "USER=" + user, "LOGNAME=" + user, "LANG=C.UTF-8", "TERM=dumb", "SHELL=/bin/sh", "BOT_BOTTLE=1"}
 	return append(env, guest.Environment(r.alias, path.Join(backends.GuestEtc, caFile), path.Join(backends.GuestEtc, trustFile))...)
 }
 

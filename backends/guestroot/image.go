@@ -159,8 +159,11 @@ func bindImage(dir, alias string) ([]Entry, error) {
 	}
 	except := map[string][]string{"etc": append(slices.Collect(maps.Keys(etc)), "resolv.conf"), "home": {backends.AgentUser}, "var": {"tmp", "run"}}
 	for _, name := range slices.Sorted(maps.Keys(except)) {
-		entries, err = bindChildren(entries, filepath.Join(dir, name), "/"+name, except[name])
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		with, err := bindChildren(entries, filepath.Join(dir, name), "/"+name, except[name])
+		switch {
+		case err == nil:
+			entries = with
+		case !errors.Is(err, fs.ErrNotExist): // an image need not have the folder
 			return nil, fmt.Errorf("reading the image: %w", err)
 		}
 	}

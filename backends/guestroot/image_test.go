@@ -120,3 +120,13 @@ func TestListeningSocketBelowAShareIsFound(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestAnImageNeedNotHaveEveryFolder(t *testing.T) {
+	entries, err := bindImage(tree(t, "bin/sh", "etc/marker"), "127.0.0.16")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if binds, folders := targets(entries, KindBind), targets(entries, KindDir)+" "; binds != "/bin /etc/marker" || !strings.Contains(folders, " /home/agent ") {
+		t.Errorf("binds %q, folders %q", binds, folders)
+	}
+}

@@ -235,3 +235,13 @@ func TestUnreadReleaseIsUsedWithAWarning(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// The suite's quick tier holds over the double, whose machine is gVisor.
+func TestEscapeSuiteHoldsOverTheDouble(t *testing.T) {
+	w := newWorld(t, true, smolvmtest.Config{Version: "1.9.3"})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	if out, err := w.command(ctx, "escape", "--backend", "smolmachines", "--tier", "quick").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

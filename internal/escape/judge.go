@@ -113,7 +113,8 @@ func (j judge) result(id string) (attack.Result, bool) {
 
 // harmless are attempts that may succeed on a backend, and why nothing comes of it.
 var harmless = map[string]map[string]string{
-	"gvisor": {"keyctl(2): the session's keyring": "the keyring is one of the sandbox's own kernel"},
+	"gvisor":       {"keyctl(2): the session's keyring": "the keyring is one of the sandbox's own kernel"},
+	"smolmachines": {"keyctl(2): the session's keyring": "the keyring is one of the machine's own kernel"},
 }
 
 // weigh judges one attempt by what the guest says of it.

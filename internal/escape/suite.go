@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -175,7 +176,7 @@ func (s *Suite) tryAs(ctx context.Context, p *runner.Proven, root bool) error {
 	if err != nil {
 		return inEscape(err)
 	}
-	visitor := visit(ctx, p.Alias().String(), plan.Listen)
+	visitor := visit(ctx, p.Alias().String(), plan.Listen, plan.Canary["N19"])
 	results, err := s.play(ctx, p, root, plan)
 	came := visitor()
 	if err != nil {
@@ -280,8 +281,9 @@ func freePort() int {
 const visitEvery = 50 * time.Millisecond
 
 // visit knocks, from the host, where the guest listens in a case of its own, until
-// the function that it gives is called; that tells where somebody opened.
-func visit(ctx context.Context, alias string, port int) func() []string {
+// the function that it gives is called; that tells where the guest opened: whoever
+// says the case's canary. The port may be somebody else's by now.
+func visit(ctx context.Context, alias string, port int, canary string) func() []string {
 	ctx, stop := context.WithCancel(ctx)
 	var mu sync.Mutex
 	var opened []string
@@ -290,8 +292,7 @@ func visit(ctx context.Context, alias string, port int) func() []string {
 		at := net.JoinHostPort(host, fmt.Sprint(port))
 		all.Go(func() {
 			for ctx.Err() == nil {
-				if c, err := (&net.Dialer{Timeout: visitEvery}).DialContext(ctx, "tcp", at); err == nil {
-					c.Close()
+				if says(ctx, at, canary) {
 					mu.Lock()
 					opened = append(opened, at)
 					mu.Unlock()
@@ -309,6 +310,18 @@ func visit(ctx context.Context, alias string, port int) func() []string {
 		all.Wait()
 		return opened
 	}
+}
+
+// says tells whether what listens at the address says the word at once.
+func says(ctx context.Context, address, word string) bool {
+	c, err := (&net.Dialer{Timeout: visitEvery}).DialContext(ctx, "tcp", address)
+	if err != nil || word == "" {
+		return false
+	}
+	defer c.Close()
+	c.SetReadDeadline(time.Now().Add(time.Second))
+	b, _ := io.ReadAll(io.LimitReader(c, int64(len(word))))
+	return string(b) == word
 }
 
 func ownAddresses() []string {

@@ -24,7 +24,7 @@ import (
 func Archive(ctx context.Context, file, scratch string, limits Limits) (v1.Image, error) {
 	img, err := archive(ctx, file, scratch, limits.withDefaults())
 	if isFull(err) {
-		return nil, about(file, explainIn(scratch, err))
+		return nil, about(file, explain(err))
 	}
 	if err != nil {
 		return nil, term.Errorf(term.StagePreflight, file, "opening the image's archive: %w", err).

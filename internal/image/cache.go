@@ -51,11 +51,11 @@ func NewCache(dir string, options Options) *Cache {
 type Lease struct {
 	Rootfs string // absolute path of its folder, which must not be written to
 	Facts  Facts
-	// Digest is what the image can be asked for by: of its manifest where it is a
-	// registry's, else of its configuration.
-	Digest string
-	Cached bool // it was there already
-	lock   *os.File
+	// Manifest is the digest by which a registry has the image, for this machine;
+	// empty: it isn't a registry's.
+	Manifest string
+	Cached   bool // it was there already
+	lock     *os.File
 }
 
 // Release says that the image is no longer in use. It may be called twice, and of
@@ -77,11 +77,11 @@ const (
 func (c *Cache) Lease(ctx context.Context, img v1.Image) (*Lease, error) {
 	config, err := configOf(img)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, explain(err)
 	}
 	lease, err := c.lease(ctx, img, config)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, explain(err)
 	}
 	if err := c.evict(time.Now()); err != nil {
 		c.options.Warn(fmt.Errorf("removing images that nobody has used: %w", err))
@@ -139,7 +139,7 @@ func (c *Cache) there(config v1.Hash) (*Lease, error) {
 		return nil, term.Errorf(term.StagePreflight, home, "reading the image's cache: %w", err).
 			WithHint("remove %q; it will be made anew", home)
 	}
-	return &Lease{Rootfs: filepath.Join(home, rootfsName), Facts: facts, Digest: facts.Config, Cached: true, lock: lock}, nil
+	return &Lease{Rootfs: filepath.Join(home, rootfsName), Facts: facts, Cached: true, lock: lock}, nil
 }
 
 // fill unpacks beside home and renames: others see all or nothing.
@@ -169,7 +169,7 @@ func (c *Cache) fill(ctx context.Context, img v1.Image, config v1.Hash) (_ *Leas
 	if err := c.keep(making, home, lock, facts); err != nil {
 		return nil, err
 	}
-	return &Lease{Rootfs: filepath.Join(home, rootfsName), Facts: facts, Digest: facts.Config, lock: lock}, nil
+	return &Lease{Rootfs: filepath.Join(home, rootfsName), Facts: facts, lock: lock}, nil
 }
 
 // keep gives a whole image its name. Its lock turns from the maker's into a

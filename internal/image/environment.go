@@ -2,20 +2,9 @@ package image
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
-
-// What of the variables that an image sets a guest is given. All of them are a
-// stranger's words. PATH says where the image has its programs, and the others
-// how they write and what time it is; anything else (a proxy, an option of a
-// loader or a runtime, a credential that somebody left) is left out: a bottle's
-// own `env` says it.
-var environmentNames = []string{"LANG", "LANGUAGE", "LC_ALL", "PATH", "TZ"}
-
-// plainValue is what locales and time zones are made of.
-var plainValue = regexp.MustCompile(`^[A-Za-z0-9_.@:/+-]{1,64}$`)
 
 // Bounds of a PATH: far above what tool images have.
 const (
@@ -23,33 +12,17 @@ const (
 	maxPathFolders = 64
 )
 
-// environment gives, sorted, those variables of an image's that a guest gets. The
-// last of a name counts.
-func environment(image []string) []string {
-	values := map[string]string{}
-	for _, v := range image {
-		name, value, ok := strings.Cut(v, "=")
-		if ok && slices.Contains(environmentNames, name) {
-			values[name] = value
+// searchPath gives the absolute folders of the PATH that an image sets, in order,
+// or "". It is all that counts of an image's variables, which are a stranger's
+// words: without it the image's own programs aren't found; a proxy, an option of a
+// loader or a runtime, or a credential that somebody left are a bottle's to say.
+func searchPath(env []string) string {
+	list := ""
+	for _, v := range env { // the last counts
+		if value, ok := strings.CutPrefix(v, "PATH="); ok {
+			list = value
 		}
 	}
-	var env []string
-	for _, name := range environmentNames {
-		value := values[name]
-		if name == "PATH" {
-			value = searchPath(value)
-		} else if !plainValue.MatchString(value) {
-			value = ""
-		}
-		if value != "" {
-			env = append(env, name+"="+value)
-		}
-	}
-	return env
-}
-
-// searchPath keeps the absolute folders of a PATH, in order.
-func searchPath(list string) string {
 	if len(list) > maxPathBytes {
 		return ""
 	}

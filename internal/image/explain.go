@@ -11,16 +11,14 @@ import (
 const subject = "image"
 
 // explain makes an error for people of one that is about unpacking.
-func (c *Cache) explain(err error) error { return explainIn(c.dir, err) }
-
-func explainIn(dir string, err error) error {
+func explain(err error) error {
 	if errors.As(err, new(*term.Error)) {
 		return err
 	}
 	e := term.Errorf(term.StagePreflight, subject, "unpacking: %w", err)
 	switch {
 	case isFull(err):
-		return e.WithHint("make room on the file system of %q; nothing of the image was kept", dir)
+		return e.WithHint("free some space on the disk of the state folder; unpacked images are in its folder \"images\"")
 	case errors.As(err, new(broken)):
 		return e.WithHint("the registry broke off; try again")
 	}

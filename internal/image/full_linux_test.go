@@ -60,7 +60,7 @@ func fillSmallDisk() int {
 	}
 	_, err = NewCache(filepath.Join(dir, "images"), Options{}).FromArchive(context.Background(), os.Getenv("IMAGE_TEST_FULL"))
 	told := fmt.Sprint(err)
-	if err == nil || !strings.Contains(told, "no space left on device") || !strings.Contains(strings.Join(term.Hints(err), "\n"), "make room") || term.StageOf(err, "") != term.StagePreflight {
+	if err == nil || !strings.Contains(told, "no space left on device") || !strings.Contains(strings.Join(term.Hints(err), "\n"), "free some space") || term.StageOf(err, "") != term.StagePreflight {
 		fmt.Printf("it says %v, %q\n", err, term.Hints(err))
 		return 1
 	}

@@ -111,7 +111,7 @@ func (c *Cache) FromRegistry(ctx context.Context, ref string, from Registries) (
 	if err != nil {
 		return nil, about(ref, err)
 	}
-	lease.Digest = digest.String()
+	lease.Manifest = digest.String()
 	if err := c.rememberPull(parsed, digest, lease.Facts.Config); err != nil {
 		c.options.Warn(fmt.Errorf("writing down the digest of %q: %w", ref, err))
 	}
@@ -130,7 +130,7 @@ func (c *Cache) byDigest(ref name.Reference) (*Lease, error) {
 	}
 	lease, err := c.there(config)
 	if lease != nil {
-		lease.Digest = manifest
+		lease.Manifest = manifest
 	}
 	return lease, err
 }
@@ -159,11 +159,11 @@ func (c *Cache) rememberPull(ref name.Reference, manifest v1.Hash, config string
 // FromArchive leases the one image in the file at path. Errors are *term.Error.
 func (c *Cache) FromArchive(ctx context.Context, file string) (*Lease, error) {
 	if err := c.sweep(); err != nil {
-		return nil, about(file, c.explain(err))
+		return nil, about(file, explain(err))
 	}
 	scratch, lock, err := c.scratch()
 	if err != nil {
-		return nil, about(file, c.explain(err))
+		return nil, about(file, explain(err))
 	}
 	defer func() {
 		if err := (doomed{scratch, lock}).remove(); err != nil {
@@ -172,7 +172,7 @@ func (c *Cache) FromArchive(ctx context.Context, file string) (*Lease, error) {
 	}()
 	img, err := Archive(ctx, file, scratch, c.options.Limits)
 	if err != nil {
-		return nil, c.explain(err)
+		return nil, explain(err)
 	}
 	lease, err := c.Lease(ctx, img)
 	if err != nil {

@@ -115,7 +115,7 @@ func TestAnImageThatIsHereIsNotFetchedAgain(t *testing.T) {
 	img := build(t, []entry{file("a", "1")})
 	ref, digest := w.push("1", img)
 	c := NewCache(t.TempDir(), Options{Warn: func(err error) { t.Error(err) }})
-	if first := pulled(t, c, ref); first.Cached || first.Digest != digest || list(t, first.Rootfs) != "a=1" {
+	if first := pulled(t, c, ref); first.Cached || first.Manifest != digest || list(t, first.Rootfs) != "a=1" {
 		t.Errorf("%+v", first)
 	}
 	if asked := w.requests(); !slices.Contains(asked, layersOf(t, img)[0]) {
@@ -123,11 +123,11 @@ func TestAnImageThatIsHereIsNotFetchedAgain(t *testing.T) {
 	}
 	second := pulled(t, c, ref)
 	asked := w.requests()
-	if !second.Cached || second.Digest != digest || len(asked) == 0 || slices.Contains(asked, layersOf(t, img)[0]) {
+	if !second.Cached || second.Manifest != digest || len(asked) == 0 || slices.Contains(asked, layersOf(t, img)[0]) {
 		t.Errorf("by tag: %+v, it was asked for %q", second, asked)
 	}
 	third := pulled(t, c, w.host+"/tools@"+digest)
-	if asked := w.requests(); !third.Cached || third.Digest != digest || third.Rootfs != second.Rootfs || len(asked) != 0 {
+	if asked := w.requests(); !third.Cached || third.Manifest != digest || third.Rootfs != second.Rootfs || len(asked) != 0 {
 		t.Errorf("by digest: %+v, it was asked for %q", third, asked)
 	}
 }
@@ -138,7 +138,7 @@ func TestATagIsWhatTheRegistrySaysNow(t *testing.T) {
 	ref, _ := w.push("1", build(t, []entry{file("a", "1")}))
 	pulled(t, c, ref)
 	_, digest := w.push("1", build(t, []entry{file("a", "2")}))
-	if lease := pulled(t, c, ref); list(t, lease.Rootfs) != "a=2" || lease.Digest != digest {
+	if lease := pulled(t, c, ref); list(t, lease.Rootfs) != "a=2" || lease.Manifest != digest {
 		t.Errorf("%+v", lease)
 	}
 }
@@ -165,7 +165,7 @@ func TestTheDigestOfAnIndexIsEnoughToo(t *testing.T) {
 	}
 	c := NewCache(t.TempDir(), Options{Warn: func(err error) { t.Error(err) }})
 	for _, ref := range []string{w.host + "/tools@" + whole.String(), w.host + "/tools@" + whole.String(), w.host + "/tools@" + mine.String()} {
-		if lease := pulled(t, c, ref); lease.Digest != mine.String() || list(t, lease.Rootfs) != "a=1" {
+		if lease := pulled(t, c, ref); lease.Manifest != mine.String() || list(t, lease.Rootfs) != "a=1" {
 			t.Errorf("%s: %+v", ref, lease)
 		}
 	}
@@ -408,7 +408,7 @@ func TestALoginIsTakenFromTheNamedFileAlone(t *testing.T) {
 	}
 	ref, digest := w.push("1", build(t, []entry{file("a", "1")}), remote.WithAuthFromKeychain(pushing))
 	lease, err := NewCache(t.TempDir(), Options{}).FromRegistry(t.Context(), ref, Registries{Credentials: good})
-	if err != nil || lease.Digest != digest {
+	if err != nil || lease.Manifest != digest {
 		t.Fatal(lease, err)
 	}
 	lease.Release()

@@ -104,7 +104,7 @@ func TestAnArchiveIsLeasedAndItsCopyRemoved(t *testing.T) {
 		}
 		defer lease.Release()
 		name, _ := img.ConfigName()
-		if list(t, lease.Rootfs) != "a=1" || lease.Cached != (i > 0) || lease.Digest != name.String() {
+		if list(t, lease.Rootfs) != "a=1" || lease.Cached != (i > 0) || lease.Facts.Config != name.String() || lease.Manifest != "" {
 			t.Errorf("%+v", lease)
 		}
 		onlyImages(t, c.dir, 1)

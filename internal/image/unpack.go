@@ -20,12 +20,11 @@ type Facts struct {
 	// Config is the digest of the image's configuration, "sha256:…", which
 	// names every layer by its content.
 	Config string `json:"config"`
-	// Env is what of the image's variables a guest is given, NAME=value: PATH,
-	// locale and time zone, where they are what such values are.
-	Env     []string `json:"env,omitempty"`
-	Entries int      `json:"entries"`
-	Bytes   int64    `json:"bytes"`   // of the layers, as tar streams
-	Skipped int      `json:"skipped"` // devices, pipes and the like, which were left out
+	// Path is the image's PATH: absolute folders; empty: it sets none.
+	Path    string `json:"path,omitempty"`
+	Entries int    `json:"entries"`
+	Bytes   int64  `json:"bytes"`   // of the layers, as tar streams
+	Skipped int    `json:"skipped"` // devices, pipes and the like, which were left out
 }
 
 // Unpack writes the image's files into dir, which has to be empty and the
@@ -34,7 +33,7 @@ type Facts struct {
 func Unpack(ctx context.Context, img v1.Image, dir string, limits Limits) (Facts, error) {
 	facts, err := unpack(ctx, img, dir, limits.withDefaults(), nil)
 	if err != nil {
-		return Facts{}, explainIn(dir, err)
+		return Facts{}, explain(err)
 	}
 	return facts, nil
 }
@@ -60,7 +59,7 @@ func unpack(ctx context.Context, img v1.Image, dir string, limits Limits, progre
 			return Facts{}, fmt.Errorf("layer %d of %d: %w", i+1, len(layers), err)
 		}
 	}
-	return Facts{Config: name.String(), Env: environment(config.Config.Env), Entries: t.count, Bytes: t.bytes, Skipped: t.skipped}, nil
+	return Facts{Config: name.String(), Path: searchPath(config.Config.Env), Entries: t.count, Bytes: t.bytes, Skipped: t.skipped}, nil
 }
 
 // maxConfig bounds an image's configuration, which is read whole: Docker's own

@@ -41,12 +41,12 @@ func (i Image) validate(f *Faults) {
 		}
 	}
 	if sources > 1 {
-		f.addf("image", "it has to be one of rootfs, archive and reference")
+		f.addf("image", "it is made from one of rootfs, archive and ref")
 	}
 	checkHostPath("image.rootfs", i.Rootfs, f)
 	checkHostPath("image.archive", i.Archive, f)
 	if i.Reference != "" {
-		f.add("image.reference", CheckReference(i.Reference))
+		f.add("image.ref", CheckReference(i.Reference))
 	}
 	i.validatePrograms(f)
 }

@@ -53,11 +53,11 @@ func TestAReferenceSaysWhichImageItMeans(t *testing.T) {
 
 func TestAnImageHasOneSource(t *testing.T) {
 	for want, image := range map[string]policy.Image{
-		"image: it has to be one":         {Rootfs: "/a", Archive: "/b.tar"},
-		"image: it has to be one of":      {Archive: "/b.tar", Reference: "alpine:3.20"},
+		"image: it is made from one":      {Rootfs: "/a", Archive: "/b.tar"},
+		"image: it is made from one of":   {Archive: "/b.tar", Reference: "alpine:3.20"},
 		"image.archive: \"b.tar\" is not": {Archive: "b.tar"},
 		"image.archive: \"/a/../b\"":      {Archive: "/a/../b"},
-		"image.reference: it has neither": {Reference: "alpine"},
+		"image.ref: it has neither":       {Reference: "alpine"},
 	} {
 		err := policy.Policy{Epoch: 1, Isolation: policy.IsolationGVisor, Image: image}.Validate()
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -37,6 +37,9 @@ func (c cli) program(ctx context.Context, in Input) ([]string, []policy.Program,
 		path, err := c.inImage(in.Image.Rootfs)
 		return []string{path}, nil, err
 	}
+	if in.Image.Packed() { // looked for in the guest, by its PATH
+		return []string{c.name}, nil, nil
+	}
 	found, err := c.find(in.Lookup)
 	if err != nil {
 		return nil, nil, err

@@ -70,6 +70,9 @@ func (m *markdown) section(title string) { m.line("\n## %s\n", title) }
 
 func (m *markdown) outcome(r Report) {
 	m.line("Run %s in bottle %s, %s on backend %s, %s.", Code(r.Run.Name), Code(r.Bottle), Code(r.Isolation), Code(r.Backend), term.Duration(r.took()))
+	if i := r.Image; i != nil {
+		m.line("\nImage %s, %s.", Code(i.Source), Code(i.digest()))
+	}
 	if r.Outcome.Reason != "" {
 		m.line("\nStage %s: %s", Code(r.Outcome.Stage), Code(r.Outcome.Reason))
 	}

@@ -13,6 +13,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"io/fs"
 	"time"
@@ -31,7 +32,8 @@ type Report struct {
 	Finished   time.Time   `json:"finished"`
 	Bottle     string      `json:"bottle"`
 	Backend    string      `json:"backend"`
-	Isolation  string      `json:"isolation"` // what the backend gave: "vm", "gvisor" or "container"
+	Isolation  string      `json:"isolation"`       // what the backend gave: "vm", "gvisor" or "container"
+	Image      *Image      `json:"image,omitempty"` // nil: the host's tools, or a folder
 	Outcome    Outcome     `json:"outcome"`
 	Stages     []Stage     `json:"stages"`
 	Proof      *Proof      `json:"proof,omitempty"` // nil: the job never came to it
@@ -54,6 +56,16 @@ type Run struct {
 	Name string `json:"name"`
 	Host string `json:"host"` // random id of the host, from the ledger
 }
+
+// Image is what the guest's root was unpacked from.
+type Image struct {
+	Source   string `json:"source"`             // path of the archive, or the reference
+	Manifest string `json:"manifest,omitempty"` // digest by which the registry has it
+	Config   string `json:"config"`             // digest of the configuration, which names the layers by their content
+}
+
+// digest is the one by which others can get the same image.
+func (i Image) digest() string { return cmp.Or(i.Manifest, i.Config) }
 
 // Versions says what ran the job.
 type Versions struct {

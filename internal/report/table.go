@@ -74,6 +74,9 @@ func (t *table) head(r Report) {
 	if r.Outcome.Reason != "" {
 		t.section("reason", func() { t.row(plain(r.Outcome.Stage) + ": " + plain(r.Outcome.Reason)) })
 	}
+	if i := r.Image; i != nil {
+		t.section("image", func() { t.row(plain(i.Source)); t.row(plain(i.digest())) })
+	}
 	if a := r.Agent; a != nil {
 		t.section("agent", func() { t.row(plain(strings.Join(a.Argv, " "))); t.row(t.agent(a)) })
 	}
