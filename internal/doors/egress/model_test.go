@@ -56,6 +56,7 @@ func TestAModelRequestPassesAsTheBytesThatWereJudged(t *testing.T) {
 	if l := w.ended(t, 2); l.Sent != int64(len(plainMessage)) {
 		t.Errorf("the end line is %+v", l)
 	}
+	w.stop() // what a request held is given back after its end line
 	if held := w.door.modelBytes.Load(); held != 0 {
 		t.Errorf("%d bytes are still reserved", held)
 	}
