@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -72,6 +73,45 @@ func shellImage(t *testing.T) v1.Image {
 	return img
 }
 
+// ofMachine gives img for another processor; one without layers gets one.
+func ofMachine(t *testing.T, img v1.Image, arch string) v1.Image {
+	t.Helper()
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(config.RootFS.DiffIDs) == 0 {
+		nothing := bytes.Repeat([]byte{0}, 1024) // the end of a tar
+		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(nothing)), nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if img, err = mutate.AppendLayers(img, layer); err != nil {
+			t.Fatal(err)
+		}
+		if config, err = img.ConfigFile(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", arch
+	if img, err = mutate.ConfigFile(img, config); err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// saved writes img as docker save does.
+func (w *world) saved(file string, img v1.Image) string {
+	w.t.Helper()
+	path := filepath.Join(w.dir, file)
+	tag, err := name.NewTag("example/tools:1")
+	w.must(err)
+	w.must(tarball.WriteToFile(path, tag, img))
+	w.own()
+	return path
+}
+
 // withLibraries gives the files of a program, by their place in an image: itself,
 // its loader, and the libraries that it names.
 func withLibraries(t *testing.T, program string) map[string]string {
@@ -130,11 +170,7 @@ func TestAnArchiveIsTheGuestsRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	eachCaller(t, func(t *testing.T, w *world) {
-		path := filepath.Join(w.dir, "image.tar")
-		tag, err := name.NewTag("example/tools:1")
-		w.must(err)
-		w.must(tarball.WriteToFile(path, tag, img))
-		w.own()
+		path := w.saved("image.tar", img)
 		for range 2 { // the second finds it unpacked, as the first left it
 			if got := w.inImage("archive: " + path); got.Image.Source != path || got.Image.Config != config.String() {
 				t.Errorf("got %+v", got.Image)
@@ -168,19 +204,69 @@ func TestAnImageOfARegistryIsPulledOnce(t *testing.T) {
 	if first.Image.Manifest != digest.String() || second.Image.Manifest != digest.String() {
 		t.Errorf("got %+v and %+v", first.Image, second.Image)
 	}
-	if again := layers.Load() - pulled; pulled < 2 || again > 1 { // the configuration is read again
+	if again := layers.Load() - pulled; pulled < 2 || again != 0 {
 		t.Errorf("%d blobs were read at first, and %d again", pulled, again)
+	}
+	server.Close()
+	if third := w.inImage("ref: \"" + address + "/tools@" + digest.String() + "\""); third.Image.Manifest != digest.String() {
+		t.Errorf("without the registry: %+v", third.Image)
 	}
 	w.nothingLeft()
 }
 
+// files tells what is below dir: each name with its mode and content.
+func (w *world) files(dir string) map[string]string {
+	w.t.Helper()
+	all := map[string]string{}
+	w.must(filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		var content []byte
+		if info.Mode().IsRegular() {
+			content, err = os.ReadFile(path)
+		}
+		all[path] = info.Mode().String() + string(content)
+		return err
+	}))
+	return all
+}
+
+func TestWhatRootOfAGuestDoesToItsImageStaysInTheGuest(t *testing.T) {
+	eachCaller(t, func(t *testing.T, w *world) {
+		path := w.saved("image.tar", shellImage(t))
+		asRoot := func(script string) string {
+			t.Helper()
+			args := w.bottle("image: "+path+"\nlimits: {best_effort: true}\n", "sh", "-c", script)
+			r := w.run(append(args, "--root", "--backend", "gvisor")...)
+			if r.code != 0 {
+				t.Fatal(r)
+			}
+			return r.stdout
+		}
+		asRoot("true")
+		homes, err := filepath.Glob(filepath.Join(w.dir, "state/images/sha256-*"))
+		if err != nil || len(homes) != 1 {
+			t.Fatalf("the cache holds %v, %v", homes, err)
+		}
+		before := w.files(homes[0])
+		if said := asRoot(`echo x >/etc/marker; echo x >/etc/new; echo x >/bin/new; echo x >/new; read line </etc/marker; echo "it is $line"`); said != "it is x\n" {
+			t.Errorf("in the guest it is not written, which shows nothing: %q", said)
+		}
+		if after := w.files(homes[0]); !maps.Equal(before, after) {
+			t.Errorf("the cached image has changed: %d files, %d now", len(before), len(after))
+		}
+		w.nothingLeft()
+	})
+}
+
 func TestAFullDiskWhileUnpackingIsSaidAndLeavesNothing(t *testing.T) {
 	w := newWorld(t, true)
-	path := filepath.Join(w.dir, "image.tar")
-	tag, err := name.NewTag("example/tools:1")
-	w.must(err)
-	w.must(tarball.WriteToFile(path, tag, shellImage(t)))
-	w.own()
+	path := w.saved("image.tar", shellImage(t))
 	args := w.bottle("image: {archive: "+path+"}\n", "true")
 	w.env = []string{"BOT_BOTTLE_STATE=" + filepath.Join(w.dir, "small")}
 	refuses(t, w.onSmallDisk("1m", args...), 3, "unpacking", "no space left on device", "hint: free some space on the disk of the state folder")
@@ -193,11 +279,14 @@ func TestImagesThatCantBeHadStartNothing(t *testing.T) {
 	server := httptest.NewServer(registry.New())
 	defer server.Close()
 	broken := w.write("broken.tar", "not a tar")
+	foreign, shellless := w.saved("foreign.tar", ofMachine(t, shellImage(t), "s390x")), w.saved("shellless.tar", ofMachine(t, empty.Image, runtime.GOARCH))
 	for key, words := range map[string][]string{
-		"archive: " + broken:                                                {"opening the image's archive", "docker save"},
-		"archive: " + filepath.Join(w.dir, "none"):                          {"no such file"},
+		"archive: " + broken:                       {"opening the image's archive", "docker save"},
+		"archive: " + filepath.Join(w.dir, "none"): {"no such file"},
+		"archive: " + foreign:                      {`it is for "linux/s390x"`, "hint: build or pull it for this machine"},
+		"archive: " + shellless:                    {"looking for /bin/sh in the image", "hint: mend the bottle's `image`"},
 		"ref: \"" + strings.TrimPrefix(server.URL, "http://") + "/none:1\"": {"pulling the image", "see that the name is right"},
-		"ref: \"Not A Reference\"":                                          {"reading the image's reference", "REGISTRY/NAME:TAG"},
+		"ref: \"Not A Reference\"": {"image.ref", "is not the name of an image", "REGISTRY/NAME:TAG"},
 	} {
 		r := w.run(w.bottle("image: {"+key+"}\n", "true")...)
 		if r.code != 3 && r.code != 2 {

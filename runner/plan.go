@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/internal/image"
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/workspace"
@@ -85,12 +86,21 @@ type Deps struct {
 	Stdout     Output   // the agent's output, made harmless; nil: not shown
 	Stderr     Output   // likewise
 	Progress   Progress // nil: nobody is told
+	// Registries says how images are pulled; the zero value is with no login.
+	Registries image.Registries
 }
 
 // Progress is told of the stages of a job as they begin and end.
 type Progress interface {
 	Begin(stage string)
 	End(stage string, took time.Duration, ok bool)
+}
+
+// Teller is a Progress that also takes a line about the stage under way, where it
+// takes long.
+type Teller interface {
+	Progress
+	Tell(line string)
 }
 
 // chosen is the backend that a job will use, and what preflight found.

@@ -12,6 +12,7 @@ import (
 	"github.com/bot-bottle/action/backends"
 	"github.com/bot-bottle/action/internal/doors"
 	"github.com/bot-bottle/action/internal/guest/control"
+	"github.com/bot-bottle/action/internal/image"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/workspace"
@@ -54,7 +55,8 @@ type run struct {
 	given   backends.Given
 	control *control.Conn
 
-	imagePath string // PATH in the guest, as the image sets it; empty: guestPath
+	lease     *image.Lease // of the image; nil: it needed no unpacking
+	imagePath string       // PATH in the guest, as the image sets it; empty: guestPath
 
 	ofTrials int64 // bytes of the doors' log that were written before the agent began
 }
@@ -71,6 +73,7 @@ type Result struct {
 // (SignalError, TimeLimitError, ErrStarterGone).
 func Run(ctx context.Context, plan Plan, deps Deps) Result {
 	r := &run{plan: plan, deps: deps, started: time.Now()}
+	defer func() { r.lease.Release() }()
 	err := r.begin(ctx)
 	if err != nil {
 		return r.early(err)

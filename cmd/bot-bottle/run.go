@@ -145,6 +145,9 @@ func (s *stages) Begin(stage string) {
 	}
 }
 
+// Tell prints a line about the stage.
+func (s *stages) Tell(line string) { s.progress.Say("%s", line) }
+
 // End prints how long the stage took.
 func (s *stages) End(_ string, _ time.Duration, ok bool) {
 	if ok {

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"path/filepath"
 
 	"github.com/bot-bottle/action/backends"
 	"github.com/bot-bottle/action/backends/docker"
 	"github.com/bot-bottle/action/backends/gvisor"
 	"github.com/bot-bottle/action/backends/smolmachines"
+	"github.com/bot-bottle/action/internal/image"
 	"github.com/bot-bottle/action/internal/manifest"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
@@ -78,6 +82,7 @@ func lookAround(stderr io.Writer) (*world, error) {
 		Backends:   allBackends(places, "unknown", config),
 		Executable: exe,
 		Version:    version,
+		Registries: registries(os.Getenv),
 		Log:        zerolog.New(zerolog.ConsoleWriter{Out: stderr, NoColor: true}).Level(level).With().Timestamp().Logger(),
 	}}, nil
 }
@@ -92,6 +97,24 @@ func allBackends(places runner.Places, host string, config manifest.Config) []ba
 		gvisor.New(places.Records()),
 		docker.New(docker.Options{Host: os.Getenv("DOCKER_HOST"), Runner: ledger.UnderRunner(os.Getenv), HostID: host, Runtime: config.Docker.Runtime}),
 	}
+}
+
+// registriesFile is where a host keeps logins of registries for the jobs of a
+// runner, in the form of Docker's config.json.
+const registriesFile = manifest.HostFolder + "/registries.json"
+
+// registries says whose logins and which proxy images are pulled with: the user's
+// own. Under a runner the home folder and the environment are the job's, and what
+// counts is the host's file alone.
+func registries(getenv func(string) string) image.Registries {
+	if ledger.UnderRunner(getenv) {
+		return image.Registries{Credentials: registriesFile, OnlyRoot: true}
+	}
+	r := image.Registries{Proxy: http.ProxyFromEnvironment}
+	if dir := cmp.Or(getenv("DOCKER_CONFIG"), filepath.Join(getenv("HOME"), ".docker")); filepath.IsAbs(dir) {
+		r.Credentials = filepath.Join(dir, "config.json")
+	}
+	return r
 }
 
 func (w *world) close() { w.deps.Ledger.Close() }

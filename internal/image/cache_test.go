@@ -1,11 +1,16 @@
 package image
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
@@ -22,37 +27,87 @@ func (u unreadable) Layers() ([]v1.Layer, error) {
 	return u.Image.Layers()
 }
 
+// leased takes img from c until the test ends.
+func leased(t *testing.T, c *Cache, img v1.Image) *Lease {
+	t.Helper()
+	lease, err := c.Lease(t.Context(), img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(lease.Release)
+	return lease
+}
+
 func TestImageIsUnpackedOnce(t *testing.T) {
-	c := NewCache(filepath.Join(t.TempDir(), "images"), Limits{})
+	c := NewCache(filepath.Join(t.TempDir(), "images"), Options{})
 	img := build(t, []entry{file("a", "1")})
-	first, facts, err := c.Rootfs(t.Context(), img)
-	if err != nil || list(t, first) != "a=1" {
-		t.Fatal(first, err)
+	first := leased(t, c, img)
+	if list(t, first.Rootfs) != "a=1" || first.Cached {
+		t.Fatalf("%+v", first)
 	}
-	second, again, err := c.Rootfs(t.Context(), unreadable{img, t})
-	if err != nil || second != first || again.Config != facts.Config || again.Bytes != facts.Bytes {
-		t.Errorf("%s %+v %v", second, again, err)
+	second := leased(t, c, unreadable{img, t})
+	if second.Rootfs != first.Rootfs || !second.Cached || second.Facts.Config != first.Facts.Config || second.Facts.Bytes != first.Facts.Bytes {
+		t.Errorf("%+v", second)
 	}
-	other, _, err := c.Rootfs(t.Context(), build(t, []entry{file("a", "2")}))
-	if err != nil || other == first || list(t, other) != "a=2" {
-		t.Error(other, err)
+	other := leased(t, c, build(t, []entry{file("a", "2")}))
+	if other.Rootfs == first.Rootfs || list(t, other.Rootfs) != "a=2" {
+		t.Errorf("%+v", other)
 	}
 }
 
-func TestManyAtOnceGetOneImage(t *testing.T) {
+// counted counts how often the layers are asked for.
+type counted struct {
+	v1.Image
+	asked *atomic.Int64
+}
+
+func (c counted) Layers() ([]v1.Layer, error) {
+	c.asked.Add(1)
+	return c.Image.Layers()
+}
+
+func TestOfManyAtOnceOneUnpacks(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "images")
-	img := build(t, []entry{file("a", "1")})
+	img := counted{build(t, []entry{file("a", "1")}), new(atomic.Int64)}
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
-			root, _, err := NewCache(dir, Limits{}).Rootfs(t.Context(), img)
-			if err != nil || list(t, root) != "a=1" {
-				t.Error(root, err)
+			lease, err := NewCache(dir, Options{}).Lease(t.Context(), img)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer lease.Release()
+			if list(t, lease.Rootfs) != "a=1" {
+				t.Errorf("%+v", lease)
 			}
 		})
 	}
 	all.Wait()
+	if n := img.asked.Load(); n != 1 {
+		t.Errorf("the layers were asked for %d times", n)
+	}
 	onlyImages(t, dir, 1)
+}
+
+func TestWaitingForAnotherEndsWithTheContext(t *testing.T) {
+	dir := t.TempDir()
+	img := build(t, []entry{file("a", "1")})
+	name, err := img.ConfigName()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := lockFile(filepath.Join(dir, ".filling-"+name.Hex[:2]), os.O_RDWR|os.O_CREATE, unix.LOCK_EX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	reason := errors.New("enough")
+	time.AfterFunc(10*time.Millisecond, func() { cancel(reason) })
+	if _, err := NewCache(dir, Options{}).Lease(ctx, img); !errors.Is(err, reason) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func onlyImages(t *testing.T, dir string, n int) {
@@ -66,7 +121,7 @@ func onlyImages(t *testing.T, dir string, n int) {
 		switch {
 		case strings.HasPrefix(e.Name(), "sha256-"):
 			images++
-		case e.Name() != ".lock":
+		case e.Name() != ".lock" && e.Name() != digestsName && !strings.HasPrefix(e.Name(), ".filling-"):
 			t.Errorf("the cache holds %s", e.Name())
 		}
 	}
@@ -77,7 +132,7 @@ func onlyImages(t *testing.T, dir string, n int) {
 
 func TestImageThatCannotBeUnpackedLeavesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "images")
-	if _, _, err := NewCache(dir, Limits{}).Rootfs(t.Context(), build(t, []entry{file("ok", "1"), file("../x", "1")})); err == nil {
+	if _, err := NewCache(dir, Options{}).Lease(t.Context(), build(t, []entry{file("ok", "1"), file("../x", "1")})); err == nil {
 		t.Error("no error")
 	}
 	onlyImages(t, dir, 0)
@@ -96,7 +151,7 @@ func TestWhatADeadProcessLeftIsRemovedAndALiveOnesIsNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Close()
-	if _, _, err := NewCache(dir, Limits{}).Rootfs(t.Context(), build(t, []entry{file("a", "1")})); err != nil {
+	if _, err := NewCache(dir, Options{}).Lease(t.Context(), build(t, []entry{file("a", "1")})); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Lstat(dead); err == nil {
@@ -108,16 +163,22 @@ func TestWhatADeadProcessLeftIsRemovedAndALiveOnesIsNot(t *testing.T) {
 }
 
 func TestBrokenCacheSaysWhatToRemove(t *testing.T) {
-	c := NewCache(filepath.Join(t.TempDir(), "images"), Limits{})
+	c := NewCache(filepath.Join(t.TempDir(), "images"), Options{})
 	img := build(t, []entry{file("a", "1")})
-	root, _, err := c.Rootfs(t.Context(), img)
-	if err != nil {
+	lease := leased(t, c, img)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(lease.Rootfs), factsName), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(filepath.Dir(root), factsName), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := c.Rootfs(t.Context(), img); err == nil || !strings.Contains(err.Error(), "reading the image's cache") {
+	if _, err := c.Lease(t.Context(), img); err == nil || !strings.Contains(err.Error(), "reading the image's cache") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestProgressIsToldAsTheImageGrows(t *testing.T) {
+	var told []int64
+	c := NewCache(t.TempDir(), Options{Progress: func(n int64) { told = append(told, n) }})
+	lease := leased(t, c, build(t, []entry{file("a", strings.Repeat("1", 1<<17))}))
+	if len(told) < 2 || !slices.IsSorted(told) || told[len(told)-1] != lease.Facts.Bytes {
+		t.Errorf("it was told %v of %d", told, lease.Facts.Bytes)
 	}
 }

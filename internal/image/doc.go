@@ -13,6 +13,12 @@
 // uses the folder as a root resolves them in it. The files' owners, extended
 // attributes and special bits are not kept.
 //
+// What a registry answers is hostile too: it leads nobody to plain HTTP but to itself on
+// loopback, what it says is bounded, and one that says nothing is given up.
+//
+// A Cache keeps what was unpacked; a Lease keeps the cache from removing it, and
+// ends with the process that has it.
+//
 // What it does not promise: that what the image holds is good. It runs in the
 // guest only.
 package image

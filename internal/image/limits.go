@@ -52,9 +52,10 @@ func (e errTooLarge) Error() string {
 
 // budget is what is left of Limits.
 type budget struct {
-	limits Limits
-	bytes  int64
-	count  int
+	limits   Limits
+	bytes    int64
+	count    int
+	progress func(int64) // told of bytes; may be nil
 }
 
 // reader passes on what r gives until the bytes are used up.
@@ -76,6 +77,9 @@ func (r *boundedReader) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
 	if r.b.bytes += int64(n); r.b.bytes > r.b.limits.Bytes {
 		return 0, errTooLarge{r.b.limits.Bytes}
+	}
+	if r.b.progress != nil {
+		r.b.progress(r.b.bytes)
 	}
 	return n, err
 }

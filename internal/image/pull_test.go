@@ -41,10 +41,11 @@ func TestReferenceIsPulledForThisMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, ref := range []string{host + "/tools:1", host + "/tools@" + want.String()} {
-		got, digest, err := Pull(t.Context(), ref, nil)
+		got, digest, done, err := Pull(t.Context(), ref, Registries{})
 		if err != nil || digest != want {
 			t.Fatalf("%s: %v, %v", ref, digest, err)
 		}
+		defer done()
 		dir := t.TempDir()
 		if _, err := Unpack(t.Context(), got, dir, Limits{}); err != nil || list(t, dir) != "a=1" {
 			t.Errorf("%s: %s %v", ref, list(t, dir), err)
@@ -63,7 +64,7 @@ func TestReferenceThatCannotBePulledSaysWhy(t *testing.T) {
 		"Not A Reference":        {term.StageManifest, "reading the image's reference"},
 		host + "/tools@sha256:1": {term.StageManifest, "reading the image's reference"},
 	} {
-		_, _, err := Pull(t.Context(), ref, nil)
+		_, _, _, err := Pull(t.Context(), ref, Registries{})
 		if err == nil || !strings.Contains(err.Error(), c.want) || term.StageOf(err, "") != c.stage || len(term.Hints(err)) == 0 {
 			t.Errorf("%s: wanted %q in stage %s, got %v", ref, c.want, c.stage, err)
 		}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"syscall"
 
 	"github.com/bot-bottle/action/internal/term"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -21,59 +20,70 @@ type Facts struct {
 	// Config is the digest of the image's configuration, "sha256:…", which
 	// names every layer by its content.
 	Config string `json:"config"`
-	// Manifest is the digest under which a registry gave it; empty for an
-	// archive.
-	Manifest string   `json:"manifest,omitempty"`
-	Env      []string `json:"env,omitempty"` // as the image sets it
-	Entries  int      `json:"entries"`
-	Bytes    int64    `json:"bytes"`   // of the layers, as tar streams
-	Skipped  int      `json:"skipped"` // devices, pipes and the like, which were left out
+	// Path is the image's PATH: absolute folders; empty: it sets none.
+	Path    string `json:"path,omitempty"`
+	Entries int    `json:"entries"`
+	Bytes   int64  `json:"bytes"`   // of the layers, as tar streams
+	Skipped int    `json:"skipped"` // devices, pipes and the like, which were left out
 }
 
 // Unpack writes the image's files into dir, which has to be empty and the
 // caller's alone. Where it fails, dir holds a part and has to be removed. Errors
 // are *term.Error.
 func Unpack(ctx context.Context, img v1.Image, dir string, limits Limits) (Facts, error) {
-	facts, err := unpack(ctx, img, dir, limits.withDefaults())
+	facts, err := unpack(ctx, img, dir, limits.withDefaults(), nil)
 	if err != nil {
 		return Facts{}, explain(err)
 	}
 	return facts, nil
 }
 
-func explain(err error) error {
-	var known *term.Error
-	if errors.As(err, &known) {
-		return err
-	}
-	told := term.Errorf(term.StagePreflight, "image", "unpacking: %w", err)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return told.WithHint("free some space on the disk of the state folder; unpacked images are in its folder \"images\"")
-	}
-	return told.WithHint("build the image again, or use another; what is inside may be meant to do harm")
-}
-
-func unpack(ctx context.Context, img v1.Image, dir string, limits Limits) (Facts, error) {
-	config, layers, err := contents(img, limits)
+// unpack tells progress, where it isn't nil, how much of the layers was read.
+func unpack(ctx context.Context, img v1.Image, dir string, limits Limits, progress func(int64)) (Facts, error) {
+	name, err := configOf(img)
 	if err != nil {
 		return Facts{}, err
 	}
-	name, err := img.ConfigName()
+	config, layers, err := contents(img, limits)
 	if err != nil {
-		return Facts{}, fmt.Errorf("reading the configuration: %w", err)
+		return Facts{}, err
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return Facts{}, err
 	}
 	defer root.Close()
-	t := &tree{root: root, budget: budget{limits: limits}}
+	t := &tree{root: root, budget: budget{limits: limits, progress: progress}}
 	for i, layer := range layers {
 		if err := t.apply(ctx, layer, config.RootFS.DiffIDs[i]); err != nil {
 			return Facts{}, fmt.Errorf("layer %d of %d: %w", i+1, len(layers), err)
 		}
 	}
-	return Facts{Config: name.String(), Env: config.Config.Env, Entries: t.count, Bytes: t.bytes, Skipped: t.skipped}, nil
+	return Facts{Config: name.String(), Path: searchPath(config.Config.Env), Entries: t.count, Bytes: t.bytes, Skipped: t.skipped}, nil
+}
+
+// maxConfig bounds an image's configuration, which is read whole: Docker's own
+// have some kilobytes.
+const maxConfig = 4 << 20
+
+// configOf gives the digest of the image's configuration, of which it makes sure
+// before that it can be read.
+func configOf(img v1.Image) (v1.Hash, error) {
+	manifest, err := img.Manifest()
+	if err != nil {
+		return v1.Hash{}, fmt.Errorf("reading the manifest: %w", err)
+	}
+	if size := manifest.Config.Size; size < 0 || size > maxConfig {
+		return v1.Hash{}, fmt.Errorf("reading the configuration: it has %d bytes, and at most %d are read", size, maxConfig)
+	}
+	digest, err := img.ConfigName()
+	if err != nil {
+		return v1.Hash{}, fmt.Errorf("reading the configuration: %w", err)
+	}
+	if digest.Algorithm != "sha256" {
+		return v1.Hash{}, fmt.Errorf("reading the configuration: its digest is %q and not of SHA-256", digest.Algorithm)
+	}
+	return digest, nil
 }
 
 // contents gives the configuration and the layers, the lowest first, of an image
@@ -84,7 +94,7 @@ func contents(img v1.Image, limits Limits) (*v1.ConfigFile, []v1.Layer, error) {
 		return nil, nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	if config.OS != "linux" || config.Architecture != runtime.GOARCH {
-		return nil, nil, term.Errorf(term.StagePreflight, "image", "reading the configuration: it is for %q, this machine is \"linux/%s\"", config.OS+"/"+config.Architecture, runtime.GOARCH).
+		return nil, nil, term.Errorf(term.StagePreflight, subject, "reading the configuration: it is for %q, this machine is \"linux/%s\"", config.OS+"/"+config.Architecture, runtime.GOARCH).
 			WithHint("build or pull it for this machine: --platform linux/%s", runtime.GOARCH)
 	}
 	layers, err := img.Layers()

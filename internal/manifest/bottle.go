@@ -12,9 +12,6 @@ import (
 	"github.com/bot-bottle/action/internal/policy"
 )
 
-// hostTools is the image that is made of the host's own programs.
-const hostTools = "host-tools"
-
 var (
 	bottleLater = map[string]string{"canary": "canary secrets"}
 	bottleMoved = map[string]string{
@@ -119,31 +116,6 @@ func hintFor(f policy.Fault) string {
 		return "write vm, gvisor or container"
 	}
 	return ""
-}
-
-func (r *reader) image(n ast.Node, at string) policy.Image {
-	if s, isText := n.(*ast.StringNode); isText {
-		if s.Value != hostTools {
-			r.at(at, "write `image: host-tools`, `image: {ref: registry.example/tools:1}`, `image: {archive: /path}` or `image: {rootfs: /path}`", fmt.Errorf("%.80q is no image", s.Value))
-		}
-		return policy.Image{}
-	}
-	var image policy.Image
-	r.mapping(n, at, schema{
-		fields: map[string]func(ast.Node, string){
-			"rootfs":  func(n ast.Node, at string) { image.Rootfs = r.absolute(n, at) },
-			"archive": func(n ast.Node, at string) { image.Archive = r.absolute(n, at) },
-			"ref":     func(n ast.Node, at string) { image.Reference, _ = r.text(n, at) },
-		},
-		later: map[string]string{
-			"dockerfile": "images from a Dockerfile",
-			"nix":        "images from Nix",
-		},
-	})
-	if image.Rootfs == "" && !image.Packed() {
-		r.at(at, "write one of rootfs, archive and ref", errors.New("it names no image"))
-	}
-	return image
 }
 
 func (r *reader) absolute(n ast.Node, at string) string {

@@ -205,13 +205,24 @@ func TestWhatIsWrongInALimit(t *testing.T) {
 
 func TestWhatIsWrongElsewhereInABottle(t *testing.T) {
 	const remove = "\nhint: remove the key; what isn't enforced must not look as if it were"
+	const image = "\nhint: write `image: host-tools`, `{rootfs: /folder}`, `{archive: /file.tar}` or `{ref: NAME:TAG}`"
 	messages(t, manifest.Bottles, map[string]string{
 		"isolation: chroot":                    "error: dev.md:2: isolation: \"chroot\" is none of vm, gvisor, container\nhint: write vm, gvisor or container",
 		"isolation: [vm]":                      "error: dev.md:2: isolation: it is a list, not text\nhint: give a single value",
-		"image: debian":                        "error: dev.md:2: image: \"debian\" is no image\nhint: write `image: host-tools`, `image: {ref: registry.example/tools:1}`, `image: {archive: /path}` or `image: {rootfs: /path}`",
+		"image: debian":                        "error: dev.md:2: image: \"debian\" is no image: it has neither a tag nor a digest" + image,
+		"image: host-tool":                     "error: dev.md:2: image: \"host-tool\" is no image: it has neither a tag nor a digest" + image,
+		"image: Debian:12":                     "error: dev.md:2: image: \"Debian:12\" is no image: \"Debian\" is not the name of an image" + image,
+		"image: /srv/thing":                    "error: dev.md:2: image: \"/srv/thing\" can be a folder or an archive" + image,
+		"image: thing.tar":                     "error: dev.md:2: image: \"thing.tar\" is not an absolute path" + image,
+		"image: ./thing":                       "error: dev.md:2: image: \"./thing\" is not an absolute path" + image,
+		"image: /a/../b.tar":                   "error: dev.md:2: image.archive: \"/a/../b.tar\" is not an absolute path without dot segments",
+		"image: [a]":                           "error: dev.md:2: image: it is a list, not keys and values\nhint: give a single value",
 		"image: {rootfs: srv}":                 "error: dev.md:2: image.rootfs: \"srv\" is not an absolute path\nhint: write the path from the root on",
-		"image: {}":                            "error: dev.md:2: image: it names no image\nhint: write one of rootfs, archive and ref",
-		"image: {nix: tools}":                  "error: dev.md:2: image.nix: this build can't enforce images from Nix yet\n       dev.md:2: image: it names no image" + remove + "\nhint: write one of rootfs, archive and ref",
+		"image: {archive: a.tar}":              "error: dev.md:2: image.archive: \"a.tar\" is not an absolute path\nhint: write the path from the root on",
+		"image:\n  ref: debian":                "error: dev.md:3: image.ref: it has neither a tag nor a digest\nhint: write it as NAME:TAG, REGISTRY/NAME:TAG or, better, REGISTRY/NAME@sha256:DIGEST",
+		"image: {}":                            "error: dev.md:2: image: it names no image" + image,
+		"image: {rootfs: /a, archive: /b.tar}": "error: dev.md:2: image: it is rootfs and archive at once" + image,
+		"image: {nix: tools}":                  "error: dev.md:2: image.nix: this build can't enforce images from Nix yet" + remove,
 		"egres: {}":                            "error: dev.md:2: egres: unknown key\nhint: did you mean \"egress\"?",
 		"wholly_other: 1":                      "error: dev.md:2: wholly_other: unknown key\nhint: known here: agent_provider, egress, env, extends, for, git-gate, image, isolation, limits, supervise",
 		"env: {A: 1}":                          "error: dev.md:2: env.A: it is a number, not text\nhint: put the value in quotes if it is meant as text",

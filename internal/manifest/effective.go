@@ -34,12 +34,6 @@ type shownFor struct {
 	Refs         []string `json:"refs,omitempty"`
 }
 
-type shownImage struct {
-	Rootfs    string `json:"rootfs,omitempty"`
-	Archive   string `json:"archive,omitempty"`
-	Reference string `json:"ref,omitempty"`
-}
-
 type shownProvider struct {
 	Template string     `json:"template"`
 	Token    secret.Ref `json:"auth_token,omitempty"`
@@ -110,10 +104,7 @@ type shownLimits struct {
 // Effective gives b as it holds. Nothing of the host is read.
 func (b Bottle) Effective() Effective {
 	p := b.withPresets()
-	e := Effective{Isolation: p.Isolation, Image: hostTools, Env: b.shownEnv(), Supervise: b.Supervise, Limits: showLimits(p.Limits), For: b.shownFor(), Git: b.Git.show()}
-	if i := p.Image; i.Rootfs != "" || i.Packed() {
-		e.Image = shownImage{i.Rootfs, i.Archive, i.Reference}
-	}
+	e := Effective{Isolation: p.Isolation, Image: showImage(p.Image), Env: b.shownEnv(), Supervise: b.Supervise, Limits: showLimits(p.Limits), For: b.shownFor(), Git: b.Git.show()}
 	if b.Provider != nil {
 		e.Provider = &shownProvider{b.Provider.Template, b.Provider.Token, b.Provider.Allow}
 	}

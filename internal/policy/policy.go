@@ -31,19 +31,6 @@ const (
 	IsolationContainer Isolation = "container" // namespaces of the host's kernel
 )
 
-// Image says what the guest's file system is made from: at most one of a folder, an
-// archive and a reference. The zero value means the host's own tools, read-only.
-type Image struct {
-	Rootfs    string `json:"rootfs,omitempty"`    // absolute path of a root file system folder
-	Archive   string `json:"archive,omitempty"`   // absolute path of a file as `docker save` or an OCI tool writes it
-	Reference string `json:"reference,omitempty"` // of a registry's: "registry.example/tools:1", "…@sha256:…"
-	// Programs are put into the guest besides, read-only.
-	Programs []Program `json:"programs,omitempty"`
-}
-
-// Packed tells whether the image has to be unpacked before it can be a root.
-func (i Image) Packed() bool { return i.Archive != "" || i.Reference != "" }
-
 // Program is a folder or a file of the host that a guest gets to read and execute:
 // an agent's own program. Both paths are absolute; Guest is below ProgramRoot.
 type Program struct {

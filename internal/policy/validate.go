@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -83,8 +82,7 @@ func (p Policy) Validate() error {
 	if !slices.Contains([]Isolation{IsolationVM, IsolationGVisor, IsolationContainer}, p.Isolation) {
 		f.addf("isolation", "%q is none of vm, gvisor, container", p.Isolation)
 	}
-	p.Image.validatePlace(&f)
-	p.Image.validatePrograms(&f)
+	p.Image.validate(&f)
 	p.validateEnv(&f)
 	p.Egress.validate(&f)
 	p.Limits.validate(&f)
@@ -259,27 +257,5 @@ func validateValue(at string, t MatchType, value string, types []MatchType, f *F
 		f.addf(at+".value", "it has more than %d bytes", maxValue)
 	} else if _, err := compileRegex(value); t == MatchRegex && err != nil {
 		f.add(at+".value", err)
-	}
-}
-
-// validatePlace wants one place at most, and whole paths.
-func (i Image) validatePlace(f *Faults) {
-	places := 0
-	for _, place := range []struct {
-		key, path string
-	}{{"image.rootfs", i.Rootfs}, {"image.archive", i.Archive}} {
-		if place.path == "" {
-			continue
-		}
-		places++
-		if !filepath.IsAbs(place.path) || filepath.Clean(place.path) != place.path {
-			f.addf(place.key, "%q is not an absolute path without dot segments", place.path)
-		}
-	}
-	if i.Reference != "" {
-		places++
-	}
-	if places > 1 {
-		f.addf("image", "it is made from one of rootfs, archive and ref")
 	}
 }
