@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -364,6 +365,38 @@ func TestPatchReadBackIsWithinTheBoundsOfTheFirstReading(t *testing.T) {
 	must(t, err)
 	_, err = workspace.ParsePatch(bytes.NewReader(canonical(t, patch)), workspace.Rules{MaxBytes: 1_200_000})
 	must(t, err)
+}
+
+// What the agent left is to rest while its changes are read: git must not be what
+// wakes it up again.
+func TestGuestDiffRunsNothingOfTheAgents(t *testing.T) {
+	r := newRepo(t)
+	inside, base := r.guest(workspace.PackOptions{})
+	ran := filepath.Join(t.TempDir(), "ran")
+	program := "#!/bin/sh\necho \"$0\" >>'" + ran + "'\ncat\n"
+	for _, hook := range []string{"post-index-change", "pre-auto-gc", "reference-transaction"} {
+		inside.write(".git/hooks/"+hook, program)
+		inside.chmod(".git/hooks/"+hook, 0o755)
+	}
+	inside.write("tool", program)
+	inside.chmod("tool", 0o755)
+	tool := inside.path("tool")
+	for _, key := range []string{"filter.x.clean", "filter.x.smudge", "filter.x.process", "core.fsmonitor", "diff.x.textconv", "diff.x.command", "diff.external", "core.pager"} {
+		inside.git("config", key, "'"+tool+"'")
+	}
+	inside.write(".git/info/attributes", "* filter=x diff=x\n")
+	inside.write(".gitattributes", "* filter=x diff=x\n")
+	inside.write("README.md", "changed\n")
+	if got := string(inside.diff(base)); !strings.Contains(got, "+changed") {
+		t.Errorf("the change is not there:\n%s", got)
+	}
+	if said, err := os.ReadFile(ran); err == nil {
+		t.Errorf("these ran:\n%s", said)
+	}
+	inside.git("status") // the twin: an ordinary git does run them
+	if _, err := os.Stat(ran); err != nil {
+		t.Errorf("nothing of it can run at all: %v", err)
+	}
 }
 
 func TestGuestDiffFailsLoudlyWithoutTheBase(t *testing.T) {
