@@ -12,6 +12,7 @@ import (
 
 	"github.com/bot-bottle/action/backends"
 	"github.com/bot-bottle/action/internal/doors/decision"
+	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/workspace"
@@ -85,6 +86,9 @@ func (p *Proven) workAndGather(ctx context.Context) (g gathered, err error) {
 	g.agent, err = p.runAgent(ctx)
 	if p.plan.Workspace == nil || cutShort(err) {
 		return g, err
+	}
+	if closeErr := p.closeRoutes(ctx); closeErr != nil {
+		return g, together(err, closeErr)
 	}
 	var gatherErr error
 	g.patch, gatherErr = p.gatherPatch(ctx)
@@ -161,6 +165,21 @@ func (p *Proven) endLeftovers(ctx context.Context) error {
 	defer cancel()
 	if err := p.control.KillAll(ctx); err != nil {
 		return p.explainBreak(err)
+	}
+	return nil
+}
+
+// closeRoutes lets nothing more pass: the agent's time is over, and what is asked of
+// the guest from here on needs no network. Root in the guest may have put its own in
+// the place of the programs that read the changes.
+func (p *Proven) closeRoutes(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, leftoversTimeout, fmt.Errorf("it took longer than %v", leftoversTimeout))
+	defer cancel()
+	none := p.plan.Policy
+	none.Epoch++
+	none.Egress = policy.Egress{}
+	if err := p.sidecar.Swap(ctx, none); err != nil {
+		return inStage(term.StageWork, fmt.Errorf("%w: closing the routes: %w", ErrBroken, err))
 	}
 	return nil
 }
