@@ -32,23 +32,29 @@ func autoRuns() []autoRun {
 			"captainhook.json", "grumphp.yml", "grumphp.yml.dist", ".simple-git-hooks.*", "simple-git-hooks.*", ".lintstagedrc*",
 			"lint-staged.config.*", ".hooks/**", ".yorkie/**",
 		}},
+		{"another version control system takes its settings from it, and with these the programs that it runs", []string{
+			".hg/**", ".sl/**", ".jj/**", ".svn/**", ".bzr/**", ".pijul/**", "_darcs/**", ".fslckout", "_FOSSIL_", ".hgsub", ".hg-autohooks/**",
+		}},
 		{"an editor runs it when the folder is opened", []string{
 			".vscode/**", "*.code-workspace", ".idea/**", "*.iml", "*.ipr", ".run/**", ".fleet/**", ".zed/**", ".vs/**",
 			".theia/**", ".nova/**", "*.sublime-project", ".devcontainer/**", ".devcontainer.json",
 			".vimrc", ".exrc", ".nvimrc", ".nvim.lua", ".lvimrc", ".vim/**", ".dir-locals.el", ".dir-locals-2.el",
 			".ycm_extra_conf.py", ".luarc.json", ".luarc.jsonc", ".helix/**", ".kakrc", ".kak/**",
+			".venv/**", "venv/**", "pyvenv.cfg", "node_modules/**", // editors look for interpreters and language servers there
+			".idx/**", ".replit", "replit.nix", ".nvim/**", ".nvimrc.lua", ".solargraph.yml", ".ctags", ".ctags.d/**",
 		}},
 		{"a coding agent takes its settings or orders from it", []string{
 			".claude/**", ".claude.json", "CLAUDE.md", "CLAUDE.local.md", ".mcp.json", "mcp.json", "AGENTS.md", "AGENTS.override.md", "AGENT.md", ".agents/**", ".agent/**",
 			".codex/**", ".gemini/**", "GEMINI.md", ".cursor/**", ".cursorrules", ".windsurf/**", ".windsurfrules", ".clinerules", ".clinerules/**",
 			".roo/**", ".roorules*", ".kilocode/**", ".continue/**", ".aider*", ".amazonq/**", ".kiro/**", ".junie/**", ".opencode/**", "opencode.json", "opencode.jsonc",
 			".goosehints", ".goose/**", ".crush/**", "crush.json", ".crush.json", "CRUSH.md", "QWEN.md", ".qwen/**", ".trae/**", ".augment/**", ".augment-guidelines",
-			".factory/**", ".amp/**", ".bot-bottle/**",
+			".factory/**", ".amp/**", ".bot-bottle/**", "WARP.md", ".warp/**", ".pi/**", ".grok/**", ".jules/**", "copilot-instructions.md",
 		}},
 		{"a shell or environment manager loads it when the folder is entered", []string{
 			".envrc", ".env", ".env.local", ".env.*.local", ".flaskenv", ".autoenv", ".autoenv.zsh", ".autoenv_leave.zsh", ".autoenv.leave",
 			".mise.toml", "mise.toml", ".mise.*.toml", "mise.*.toml", ".mise/**", "mise/**", ".config/mise/**", ".config/mise.toml", ".rtx.toml", ".rtx/**",
 			".tool-versions", ".hermit/**", ".devenv/**", "devenv.nix", "devenv.yaml", "devbox.json", ".shadowenv.d/**",
+			".nvmrc", ".node-version", ".python-version", ".ruby-version", ".java-version", ".sdkmanrc",
 		}},
 		{"an interpreter or debugger loads it from the folder it is started in", []string{
 			"sitecustomize.py", "usercustomize.py", ".pdbrc", ".Rprofile", ".Renviron", ".irbrc", ".pryrc", ".rdbgrc", ".byebugrc",
