@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -31,18 +32,21 @@ const (
 // Exposed is a job that would run what was pushed to a branch of an agent's.
 type Exposed struct {
 	File  string // path in the checkout
-	Job   string // its key; empty: the file can't be read, and any job of it may
+	Job   string // its key; empty: the file (or folder) can't be read, and any job of it may
 	On    string // the event: push, pull_request
-	Label string // what it runs on; empty: the file doesn't say
+	Label string // what it runs on, or the workflow elsewhere that it calls; empty: the file doesn't say
 }
 
 // file is what of a workflow is looked at.
 type file struct {
 	On   any
-	Jobs map[string]struct {
-		RunsOn    any `yaml:"runs-on"`
-		Container any
-	}
+	Jobs map[string]job
+}
+
+type job struct {
+	RunsOn    any `yaml:"runs-on"`
+	Container any
+	Uses      any // a workflow that it calls, in place of steps of its own
 }
 
 // Find gives the jobs in the checkout dir that would run on the host what is
@@ -53,7 +57,7 @@ func Find(dir, branch string) ([]Exposed, error) {
 		return nil, fmt.Errorf("opening the checkout: %w", err)
 	}
 	defer root.Close()
-	var found []Exposed
+	j := judge{branch: branch, read: func(name string) ([]byte, error) { return read(root, name) }}
 	for _, folder := range Folders {
 		entries, err := fs.ReadDir(root.FS(), folder)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -62,21 +66,16 @@ func Find(dir, branch string) ([]Exposed, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the workflows: %w", err)
 		}
+		if len(entries) > maxFiles {
+			j.unread(folder)
+		}
 		for _, e := range entries[:min(len(entries), maxFiles)] {
 			if ext := path.Ext(e.Name()); ext == ".yml" || ext == ".yaml" {
-				found = append(found, exposedBy(root, path.Join(folder, e.Name()), branch)...)
+				j.triggered(path.Join(folder, e.Name()))
 			}
 		}
 	}
-	return found, nil
-}
-
-func exposedBy(root *os.Root, name, branch string) []Exposed {
-	b, err := read(root, name)
-	if err != nil {
-		return []Exposed{{File: name}}
-	}
-	return Judge(name, b, branch)
+	return j.found, nil
 }
 
 func read(root *os.Root, name string) ([]byte, error) {
@@ -92,28 +91,94 @@ func read(root *os.Root, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
-// Judge gives the exposed jobs of the workflow that b holds, in the order of their
-// names.
+// Judge gives the exposed jobs of one workflow alone, which b holds, in the order
+// of their names; what others it calls can't be read.
 func Judge(name string, b []byte, branch string) []Exposed {
-	var w file
-	if !plain(b) || yaml.Unmarshal(b, &w) != nil {
-		return []Exposed{{File: name}}
+	j := judge{branch: branch, read: func(asked string) ([]byte, error) {
+		if asked != name {
+			return nil, fs.ErrNotExist
+		}
+		return b, nil
+	}}
+	j.triggered(name)
+	return j.found
+}
+
+// judge collects exposed jobs.
+type judge struct {
+	branch string
+	read   func(name string) ([]byte, error)
+	called []string // workflows that jobs called, each looked at once
+	found  []Exposed
+}
+
+func (j *judge) unread(name string) { j.found = append(j.found, Exposed{File: name}) }
+
+// triggered looks at a workflow that the forge starts by itself.
+func (j *judge) triggered(name string) {
+	w, err := j.decode(name)
+	if err != nil {
+		j.unread(name)
+		return
 	}
-	on := event(w.On, branch)
-	if on == "" {
-		return nil
+	if on := event(w.On, j.branch); on != "" {
+		j.jobs(name, w, on)
 	}
-	var found []Exposed
-	for job, j := range w.Jobs {
-		if j.Container != nil {
+}
+
+func (j *judge) decode(name string) (w file, err error) {
+	b, err := j.read(name)
+	if err != nil {
+		return w, err
+	}
+	if !plain(b) {
+		return w, errors.New("it may not end")
+	}
+	return w, yaml.Unmarshal(b, &w)
+}
+
+func (j *judge) jobs(name string, w file, on string) {
+	for _, key := range slices.Sorted(maps.Keys(w.Jobs)) {
+		job := w.Jobs[key]
+		if job.Uses != nil {
+			j.call(name, key, fmt.Sprint(job.Uses), on)
 			continue
 		}
-		if label, own := ownMachine(j.RunsOn); own {
-			found = append(found, Exposed{name, job, on, label})
+		if label, own := ownMachine(job.RunsOn); own && !contained(job.Container) {
+			j.found = append(j.found, Exposed{name, key, on, label})
 		}
 	}
-	slices.SortFunc(found, func(a, b Exposed) int { return strings.Compare(a.Job, b.Job) })
-	return found
+}
+
+// call follows a job to the workflow that it calls, whose own triggers don't
+// matter. One of another repository may run on any label.
+func (j *judge) call(name, key, uses, on string) {
+	local, isLocal := strings.CutPrefix(uses, "./")
+	if !isLocal {
+		j.found = append(j.found, Exposed{name, key, on, uses})
+		return
+	}
+	local = path.Clean(local)
+	if slices.Contains(j.called, local) {
+		return
+	}
+	j.called = append(j.called, local)
+	w, err := j.decode(local)
+	if err != nil {
+		j.unread(local)
+		return
+	}
+	j.jobs(local, w, on)
+}
+
+// contained tells whether a job names a container for certain: an expression may
+// turn out empty, and then there is none.
+func contained(container any) bool {
+	if m, is := container.(map[string]any); is {
+		container = m["image"]
+	}
+	image, _ := container.(string)
+	return image != "" && !strings.Contains(image, "${{")
 }
 
 // plain tells whether b can be decoded in time that grows with its size: without
@@ -246,7 +311,7 @@ func ownMachine(runsOn any) (label string, own bool) {
 	var labels []string
 	switch r := runsOn.(type) {
 	case nil:
-		return "", false // a job without one is called from elsewhere, or is not run
+		return "", false // the forge doesn't run a job without one
 	case []any:
 		for _, l := range r {
 			labels = append(labels, fmt.Sprint(l))
@@ -256,8 +321,9 @@ func ownMachine(runsOn any) (label string, own bool) {
 	default:
 		labels = []string{fmt.Sprint(r)}
 	}
-	label = strings.Join(labels, ", ")
-	return label, !slices.ContainsFunc(labels, func(l string) bool {
-		return slices.ContainsFunc(elsewhere, func(e string) bool { return strings.HasPrefix(l, e) })
+	// A runner has all the labels that are asked for; one that isn't known may be
+	// this host's.
+	return strings.Join(labels, ", "), slices.ContainsFunc(labels, func(l string) bool {
+		return !slices.ContainsFunc(elsewhere, func(e string) bool { return strings.HasPrefix(l, e) })
 	})
 }

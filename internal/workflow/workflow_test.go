@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -55,15 +56,21 @@ func TestJobsThatWouldRunAPushOnTheHost(t *testing.T) {
 
 func TestLabelsThatMeanThisHost(t *testing.T) {
 	for runsOn, exposed := range map[string]bool{
-		"nixos":                   true,
-		"[self-hosted, linux]":    true,
-		"${{ matrix.os }}":        true,
-		"{ group: big }":          true,
-		"ubuntu-latest":           false,
-		"[self-hosted, docker]":   false,
-		"macos-15":                false,
-		"null":                    false,
-		"x, container: debian:12": false,
+		"nixos":                               true,
+		"[self-hosted, linux]":                true,
+		"${{ matrix.os }}":                    true,
+		"{ group: big }":                      true,
+		"ubuntu-latest":                       false,
+		"[self-hosted, docker]":               true,
+		"[self-hosted, ubuntu-22.04]":         true,
+		"[ubuntu-22.04, docker]":              false,
+		"x, container: ''":                    true,
+		"x, container: '${{ matrix.image }}'": true,
+		"x, container: { image: debian:12 }":  false,
+		"x, container: { image: }":            true,
+		"macos-15":                            false,
+		"null":                                false,
+		"x, container: debian:12":             false,
 	} {
 		got := jobs(t, "on: push\njobs: { a: { runs-on: "+runsOn+" } }")
 		if (len(got) == 1) != exposed {
@@ -124,6 +131,53 @@ func TestFindLooksWhereTheForgesLook(t *testing.T) {
 	}
 	if !slices.Equal(found, want) {
 		t.Errorf("got %+v", found)
+	}
+}
+
+func TestJobsOfWorkflowsThatAreCalledRunForTheCaller(t *testing.T) {
+	files := map[string]string{
+		"calls.yml": "on: push\njobs: { a: { uses: ./.github/workflows/host.yml }, b: { uses: ./.github/workflows/gone.yml }, c: { uses: 'o/r/.github/workflows/x.yml@v1' }, d: { uses: ./.github/workflows/cloud.yml } }",
+		"host.yml":  "on: workflow_call\njobs: { h: { runs-on: nixos }, again: { uses: ./.github/workflows/calls.yml } }",
+		"cloud.yml": "on: workflow_call\njobs: { h: { runs-on: ubuntu-latest } }",
+		"idle.yml":  "on: issues\njobs: { a: { uses: ./.github/workflows/host.yml } }",
+	}
+	j := judge{branch: branch, read: func(name string) ([]byte, error) {
+		text, has := files[strings.TrimPrefix(name, ".github/workflows/")]
+		if !has {
+			return nil, os.ErrNotExist
+		}
+		return []byte(text), nil
+	}}
+	j.triggered(".github/workflows/idle.yml")
+	if len(j.found) != 0 {
+		t.Errorf("a caller that no push starts: %+v", j.found)
+	}
+	j.triggered(".github/workflows/calls.yml")
+	var got []string
+	for _, e := range j.found {
+		got = append(got, strings.Join([]string{filepath.Base(e.File), e.Job, e.On, e.Label}, " "))
+	}
+	want := []string{"calls.yml c push o/r/.github/workflows/x.yml@v1", "gone.yml   ", "host.yml h push nixos"}
+	slices.Sort(got)
+	if got = slices.Compact(got); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestMoreWorkflowsThanAreReadAreExposed(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, ".github/workflows")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range maxFiles + 1 {
+		if err := os.WriteFile(filepath.Join(folder, strconv.Itoa(i)+".txt"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := Find(dir, branch)
+	if err != nil || !slices.Equal(found, []Exposed{{File: ".github/workflows"}}) {
+		t.Errorf("%+v, %v", found, err)
 	}
 }
 
