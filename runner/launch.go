@@ -214,6 +214,8 @@ func (r *run) configureSidecar(ctx context.Context) error {
 		Tokens: r.plan.Secrets,
 		Nonce:  r.nonce,
 		Peers:  []int{handle.UserID},
+
+		Resolver: r.plan.Resolver,
 	})
 	if err != nil {
 		return fmt.Errorf("configuring the sidecar: %w", err)

@@ -31,6 +31,9 @@ type Plan struct {
 	ReportDir string                  // empty: in the state folder
 	Lineage   []string                // names of the bottle's files, the root first; empty: none
 	Provider  string                  // who works: claude, codex, gemini or command
+	// Resolver is asked by the egress door for names; the zero value: the host's
+	// own are.
+	Resolver netip.AddrPort
 	// UnderRunner says that a CI job asked for it, whose environment is not the host's.
 	UnderRunner bool
 	Warnings    []string // what somebody should know before the job starts

@@ -133,8 +133,8 @@ func (w *world) attack(ctx context.Context, name, backend string, suite *escape.
 	if err := runner.CheckBackend(backend, w.deps.Backends); err != nil {
 		return action.Refusal(err)
 	}
-	plan := runner.Plan{Name: name, Bottle: "escape", Backend: backend, Provider: "command", Trials: []runner.Trial{suite}}
-	plan.Policy, plan.Secrets = suite.Policy()
+	plan := suite.Plan()
+	plan.Name, plan.Backend = name, backend
 	deps := w.deps
 	deps.Progress = progress
 	return runner.Run(ctx, plan, deps)

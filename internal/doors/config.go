@@ -1,12 +1,16 @@
 package doors
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"net/url"
 	"time"
 
 	"github.com/bot-bottle/action/internal/doors/decision"
+	"github.com/bot-bottle/action/internal/doors/egress"
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/secret"
 )
@@ -37,6 +41,8 @@ type Config struct {
 	// UpstreamProxy, "http://[user:password@]host:port", is the host's own way
 	// out; empty means none. See egress.Options.
 	UpstreamProxy secret.Value
+	// Resolver is asked for names; the zero value: the host's own are.
+	Resolver netip.AddrPort
 }
 
 // Ready is what a sidecar answers when its doors are open.
@@ -59,6 +65,7 @@ type wireConfig struct {
 	Nonce         string            `json:"nonce"`
 	Peers         []int             `json:"peers"`
 	UpstreamProxy string            `json:"upstream_proxy,omitempty"`
+	Resolver      netip.AddrPort    `json:"resolver,omitzero"`
 }
 
 // wire reveals the secrets: the socket pair leads to the process that uses them,
@@ -70,6 +77,7 @@ func (c Config) wire() *wireConfig {
 		Nonce:         c.Nonce,
 		Peers:         c.Peers,
 		UpstreamProxy: c.UpstreamProxy.Reveal(),
+		Resolver:      c.Resolver,
 	}
 	for name, value := range c.Tokens {
 		w.Tokens[name] = value.Reveal()
@@ -138,4 +146,14 @@ type answer struct {
 type sighting struct {
 	Door decision.Door `json:"door"`
 	Time time.Time     `json:"time"`
+}
+
+// resolver asks the one that the configuration names; nil: the host's own are asked.
+func (w *wireConfig) resolver() egress.Resolver {
+	if !w.Resolver.IsValid() {
+		return nil
+	}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, w.Resolver.String())
+	}}
 }

@@ -60,6 +60,7 @@ func (s *server) newEgress(c *wireConfig, roots *x509.CertPool) (*egress.Door, e
 		Log:           s.log,
 		Roots:         roots,
 		UpstreamProxy: proxy,
+		Resolver:      c.resolver(),
 		Intercept:     s.proof.at(decision.Egress),
 		Peer:          func(c net.Conn) string { return c.RemoteAddr().String() },
 	})

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -27,10 +28,11 @@ import (
 )
 
 // suiteHosts are the names that the suite's policy lists. They belong to nobody
-// (RFC 2606), and are never resolved: each route says where to connect.
+// (RFC 2606): a route says where to connect, or our own resolver does.
 var suiteHosts = attack.Hosts{
 	Listed: "listed.bottle.example", Plain: "plain.bottle.example", Auth: "auth.bottle.example",
 	Expired: "expired.bottle.example", Stranger: "stranger.bottle.example", Renamed: "renamed.bottle.example",
+	Resolved: "resolved.bottle.example", Private: []string{"loopback.bottle.example", "mapped.bottle.example", "nothing.bottle.example"},
 	Models: map[string]string{
 		policy.WireAnthropic: "anthropic.bottle.example", policy.WireOpenAI: "openai.bottle.example", policy.WireGemini: "gemini.bottle.example",
 	},
@@ -45,7 +47,11 @@ type standIns struct {
 	hosts   attack.Hosts
 	token   string
 	policy  policy.Policy
+	names   *resolver
 	servers []*http.Server
+
+	secured, plain string // addresses
+	cas            string // PEM
 
 	mu  sync.Mutex
 	got map[string][]byte // by name
@@ -102,8 +108,67 @@ func startStandIns(ctx context.Context) (*standIns, error) {
 		s.close()
 		return nil, err
 	}
-	s.policy = s.lists(secured, plain, ca.pem())
+	if s.names, err = startResolver(ctx, s.zone(), s.keep); err != nil {
+		s.close()
+		return nil, err
+	}
+	s.secured, s.plain, s.cas = secured, plain, ca.pem()
+	s.policy = s.lists(secured, plain, s.cas)
 	return s, nil
+}
+
+// zone is what the resolver knows: a listed name that leads to a stand-in, and
+// spellings of this host's own loopback, at which the same one listens.
+func (s *standIns) zone() map[string][]netip.Addr {
+	loopback := netip.MustParseAddr("127.0.0.1")
+	return map[string][]netip.Addr{
+		s.hosts.Resolved:   {loopback},
+		s.hosts.Private[0]: {loopback},
+		s.hosts.Private[1]: {netip.MustParseAddr("::ffff:127.0.0.1")},
+		s.hosts.Private[2]: {netip.MustParseAddr("0.0.0.0")},
+	}
+}
+
+// alive shows that each stand-in keeps what comes to it: it is asked from this host,
+// as a leak would ask it.
+func (s *standIns) alive(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(s.cas))
+	dial := func(ctx context.Context, _, authority string) (net.Conn, error) {
+		to := s.plain
+		if strings.HasSuffix(authority, ":443") {
+			to = s.secured
+		}
+		return new(net.Dialer).DialContext(ctx, "tcp", to)
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
+	for _, origin := range []string{"https://" + s.hosts.Listed, "http://" + s.hosts.Plain} {
+		canary := newCanary()
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+"/open/"+canary, nil)
+		if err != nil {
+			return err
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return fmt.Errorf("asking a stand-in of our own: %w", err)
+		}
+		response.Body.Close()
+		if name, _ := s.holder(canary); name == "" {
+			return fmt.Errorf("the stand-in at %s keeps nothing", origin)
+		}
+	}
+	canary := newCanary()
+	own := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, s.names.address().String())
+	}}
+	own.LookupNetIP(ctx, "ip4", canary+".bottle.example.")
+	if name, _ := s.holder(canary); name == "" {
+		return errors.New("the resolver of the stand-ins keeps nothing")
+	}
+	return nil
 }
 
 func (s *standIns) serve(ctx context.Context, name string, config *tls.Config) (address string, err error) {
@@ -152,6 +217,9 @@ func (s *standIns) close() {
 	for _, server := range s.servers {
 		server.Close()
 	}
+	if s.names != nil {
+		s.names.conn.Close()
+	}
 }
 
 // lists is the policy.
@@ -165,6 +233,15 @@ func (s *standIns) lists(secured, plain, cas string) policy.Policy {
 	auth.Auth = &policy.Auth{Scheme: "Bearer", TokenName: tokenName}
 	insecure.Port, insecure.ConnectTo, insecure.CAs = 80, plain, ""
 	routes := []policy.Route{route(s.hosts.Listed), auth, insecure, route(s.hosts.Expired), route(s.hosts.Stranger), route(s.hosts.Renamed)}
+	resolved := route(s.hosts.Resolved)
+	resolved.Port, resolved.ConnectTo = netip.MustParseAddrPort(secured).Port(), ""
+	routes = append(routes, resolved)
+	for _, host := range s.hosts.Private {
+		private := resolved
+		private.Host, private.Addresses = host, nil
+		routes = append(routes, private)
+	}
+	s.hosts.Port = resolved.Port
 	for wire, host := range s.hosts.Models {
 		r := route(host)
 		r.Matches, r.Model = []policy.Match{{Methods: []string{http.MethodPost}}}, &policy.ModelAPI{Wire: wire}
@@ -240,6 +317,8 @@ func (s *standIns) certificates(ca authority) (map[string]*tls.Certificate, erro
 		{s.hosts.Models[policy.WireGemini], s.hosts.Models[policy.WireGemini], ca, later},
 		{s.hosts.Expired, s.hosts.Expired, ca, before}, {s.hosts.Stranger, s.hosts.Stranger, stranger, later},
 		{s.hosts.Renamed, "somebody-else.bottle.example", ca, later},
+		{s.hosts.Resolved, s.hosts.Resolved, ca, later}, {s.hosts.Private[0], s.hosts.Private[0], ca, later},
+		{s.hosts.Private[1], s.hosts.Private[1], ca, later}, {s.hosts.Private[2], s.hosts.Private[2], ca, later},
 	} {
 		if list[c.host], err = c.by.sign(c.name, c.end); err != nil {
 			return nil, err

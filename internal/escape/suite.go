@@ -20,7 +20,6 @@ import (
 	"github.com/bot-bottle/action/internal/escape/attack"
 	"github.com/bot-bottle/action/internal/guest/probe"
 	"github.com/bot-bottle/action/internal/policy"
-	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
 )
@@ -104,12 +103,14 @@ func unknownCase(id string) error {
 	return err.WithHint("bot-bottle escape --list shows all")
 }
 
-// Policy is what the suite's own bottle allows, and Secrets what is injected there.
-func (s *Suite) Policy() (policy.Policy, map[string]secret.Value) {
-	if s.standIns == nil {
-		return policy.Policy{Epoch: 1, Bottle: "escape", Isolation: policy.IsolationContainer}, nil
+// Plan is of the suite's own bottle: what it allows, and what is injected there.
+func (s *Suite) Plan() runner.Plan {
+	plan := runner.Plan{Bottle: "escape", Provider: "command", Trials: []runner.Trial{s},
+		Policy: policy.Policy{Epoch: 1, Bottle: "escape", Isolation: policy.IsolationContainer}}
+	if s.standIns != nil {
+		plan.Policy, plan.Secrets, plan.Resolver = s.standIns.policy, s.standIns.secrets(), s.standIns.names.address()
 	}
-	return s.standIns.policy, s.standIns.secrets()
+	return plan
 }
 
 // Close ends the stand-ins.
@@ -168,7 +169,7 @@ func (s *Suite) tryAs(ctx context.Context, p *runner.Proven, root bool) error {
 	defer set.Close()
 	shown, cancel := context.WithTimeout(ctx, seenTimeout)
 	defer cancel()
-	if err := set.Alive(shown); err != nil {
+	if err := errors.Join(set.Alive(shown), s.standIns.alive(shown)); err != nil {
 		return inEscape(err)
 	}
 	plan := s.plan(p, set, nonce)

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 )
@@ -23,8 +24,8 @@ func nameCases() []Case {
 			Rules: []string{"no-route", "bad-request"}, Twin: door, run: dnsOverHTTPS, twin: answers},
 		path("D07", "DNS over TLS and QUIC, mDNS, LLMNR, NetBIOS", ""),
 		{ID: "D08", Title: "data in the labels of a listed wildcard", Class: Names, Tier: Pending, Waits: "the scanning of requests (DLP)", Layer: "DLP"},
-		{ID: "D10", Title: "a listed host that leads to a private address", Class: Names, Tier: Pending, Waits: "a resolver of the suite's own: the door's tests run it",
-			Layer: "the check of addresses after resolving"},
+		{ID: "D10", Title: "a listed host that leads to a private address", Class: Names, Tier: Full, Layer: "the check of addresses after resolving",
+			Rules: []string{"address-refused"}, Twin: "a listed name that leads where it may is reached", run: privateNames, twin: resolvedTwin},
 		{ID: "D13", Title: "hosts, resolv.conf and nsswitch.conf written anew in the guest", Class: Names, Tier: Full, Layer: "the door resolves on the host",
 			Twin: "the listed host is still the real one", run: rewriteNames, twin: listed},
 	}
@@ -76,6 +77,25 @@ func dnsOverHTTPS(p *prober) []Try {
 	}
 	return tries
 }
+
+func privateNames(p *prober) []Try {
+	var tries []Try
+	for _, host := range p.plan.Hosts.Private {
+		tries = append(tries, try("GET https://"+host, WantDoor, func() (answer, error) {
+			return p.fetchAt(host, p.plan.Hosts.Port, get(at(host, p.plan.Hosts.Port), "/open/"+p.canary))
+		}))
+	}
+	return tries
+}
+
+func resolvedTwin(p *prober) Try {
+	host, port := p.plan.Hosts.Resolved, p.plan.Hosts.Port
+	return try("GET https://"+host, "", func() (answer, error) {
+		return p.fetchAt(host, port, get(at(host, port), "/open/twin", "X-Twin: "+p.twin+"\r\n"))
+	})
+}
+
+func at(host string, port uint16) string { return fmt.Sprintf("%s:%d", host, port) }
 
 func rewriteNames(p *prober) []Try {
 	var tries []Try

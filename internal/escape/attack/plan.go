@@ -42,6 +42,9 @@ type Hosts struct {
 	Stranger string            `json:"stranger"` // with one of a CA that nobody trusts
 	Renamed  string            `json:"renamed"`  // with one for another name
 	Models   map[string]string `json:"models"`   // by wire: a model provider's API
+	Resolved string            `json:"resolved"` // https at Port: GET below /open; found by name
+	Private  []string          `json:"private"`  // the same, but they lead where the policy lets none go
+	Port     uint16            `json:"port"`
 }
 
 // Results are what one user of the guest met.

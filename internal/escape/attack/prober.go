@@ -114,7 +114,11 @@ func (p *prober) secured(authority, sni string) (*tls.Conn, answer, error) {
 
 // fetch asks a listed host for raw, over TLS in a tunnel.
 func (p *prober) fetch(host, raw string) (answer, error) {
-	c, a, err := p.secured(host+":443", host)
+	return p.fetchAt(host, 443, raw)
+}
+
+func (p *prober) fetchAt(host string, port uint16, raw string) (answer, error) {
+	c, a, err := p.secured(at(host, port), host)
 	if c == nil {
 		return a, err
 	}
