@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 SLOW   = $(shell $(GO) list ./... | grep -E '/cmd/|/e2e$$|/backends/gvisor/runsc$$')
 QUICK  = $(shell $(GO) list ./... | grep -Ev '/cmd/|/e2e|/backends/gvisor/runsc$$')
 
-.PHONY: build run check test test-slow bench gate fuzz setup clean
+.PHONY: build run check test test-slow mutate bench gate fuzz setup clean
 
 build: ## bin/bot-bottle, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/bot-bottle ./cmd/bot-bottle
@@ -35,6 +35,9 @@ test-slow: build
 	CGO_ENABLED=0 $(GO) test -timeout 10m ./e2e/smolmachines
 	CGO_ENABLED=0 $(GO) test -timeout 20m -tags mutation -run Mutation ./...
 
+mutate: ## switch each defence off, and see who notices
+	@$(GO) run ./tools/mutate
+
 bench: build ## measure; docs/benchmarks.md says how to read it
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchtime 2s ./internal/doors/egress/
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -timeout 20m ./e2e/
@@ -43,7 +46,8 @@ fuzz: ## a minute for each fuzz target
 	@sh tools/fuzz.sh 60s
 
 gate: export BOT_BOTTLE_TEST_STARTS := 30
-gate: test fuzz ## what takes longer; for nightly runs
+gate: export BOT_BOTTLE_TEST_GATE := 1
+gate: test mutate fuzz ## what takes longer; for nightly runs
 
 clean:
 	rm -rf bin

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"encoding/xml"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,7 @@ func (w *world) attacked(code int, flags ...string) escape.Report {
 	w.t.Helper()
 	r := w.run(append([]string{"escape", "--json"}, flags...)...)
 	if r.code != code {
-		w.t.Error(r)
+		w.t.Errorf("exit code %d, wanted %d: %s", r.code, code, r.stderr)
 	}
 	var report escape.Report
 	if err := json.Unmarshal([]byte(r.stdout), &report); err != nil {
@@ -33,7 +34,7 @@ func (w *world) attacked(code int, flags ...string) escape.Report {
 func red(r escape.Report) map[string][]string {
 	cases := map[string][]string{}
 	for _, c := range r.Cases {
-		if c.Verdict == escape.Held || c.Verdict == escape.Pending {
+		if c.Verdict == escape.Held || c.Verdict == escape.Pending || c.Verdict == escape.Elsewhere {
 			continue
 		}
 		why := []string{string(c.Verdict)}
@@ -53,7 +54,8 @@ func TestEscapeSuiteHoldsOnGVisor(t *testing.T) {
 		}
 		dir := filepath.Join(w.dir, "suite")
 		r := w.attacked(0, "--backend", "gvisor", "--tier", string(tier), "--report", dir)
-		if !r.Held || r.Count(escape.Held) < 28 || r.Backend != "gvisor" {
+		least := map[escape.Tier]int{escape.Quick: 30, escape.Full: 58}[tier]
+		if !r.Held || r.Count(escape.Held) < least || r.Backend != "gvisor" {
 			t.Errorf("held %d; red: %v", r.Count(escape.Held), red(r))
 		}
 		var junit struct {
@@ -91,6 +93,7 @@ func TestEscapeSaysWhatItCantDo(t *testing.T) {
 	w := newWorld(t, true)
 	refuses(t, w.run("escape", "--case", "H99"), 2, `there is no case "H99"`, "did you mean one of H01")
 	refuses(t, w.run("escape", "--case", "X01"), 2, "is pending")
+	refuses(t, w.run("escape", "--case", "R10"), 2, "more than a bottle that lives", "e2e Test")
 	refuses(t, w.run("escape", "--tier", "most"), 2, `"most" is none`, "quick or full")
 	refuses(t, w.run("escape", "--tier", "quick", "--case", "H18"), 2, "needs routes", "--tier full")
 	refuses(t, w.run("escape", "--backend", "magic"), 2, `none called "magic"`)
@@ -118,7 +121,16 @@ func TestEscapeSuiteThatIsInterruptedSettles(t *testing.T) {
 	w.nothingLeft()
 }
 
-// The quick tier holds in containers too: under the host's kernel and under gVisor.
+// tierOfBackends is what backends besides gVisor are attacked with: everything in
+// the nightly gate, which has the time.
+func tierOfBackends() string {
+	if os.Getenv("BOT_BOTTLE_TEST_GATE") != "" {
+		return string(escape.Full)
+	}
+	return string(escape.Quick)
+}
+
+// The suite holds in containers too: under the host's kernel and under gVisor.
 func TestEscapeSuiteHoldsOnDocker(t *testing.T) {
 	for name, engine := range map[string]dockertest.Options{
 		"runc":  {},
@@ -126,11 +138,67 @@ func TestEscapeSuiteHoldsOnDocker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, false).with(dockertest.Start(t, engine))
-			r := w.attacked(0, "--backend", "docker", "--tier", "quick")
+			r := w.attacked(0, "--backend", "docker", "--tier", tierOfBackends())
 			if !r.Held || r.Backend != "docker" {
 				t.Errorf("red: %v", red(r))
 			}
 			w.nothingLeft()
 		})
 	}
+}
+
+// A sidecar that is killed while the agent works takes all doors with it, and the
+// job ends, with its reason.
+func TestSidecarThatIsKilledBreaksTheBottle(t *testing.T) {
+	eachCaller(t, func(t *testing.T, w *world) {
+		cmd := w.command(t.Context(), "run", "--", "sh", "-c", "echo working; sleep 60; echo survived")
+		out, err := cmd.StdoutPipe()
+		w.must(err)
+		var said strings.Builder
+		cmd.Stderr = &said
+		w.must(cmd.Start())
+		lines := bufio.NewScanner(out)
+		for lines.Scan() && lines.Text() != "working" {
+		}
+		killed := killSidecar(cmd.Process.Pid)
+		rest, _ := io.ReadAll(out)
+		cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); killed == 0 || code != 8 || !strings.Contains(said.String(), "the sidecar ended") || strings.Contains(string(rest), "survived") {
+			t.Errorf("%d killed, exit code %d: %s%s", killed, code, rest, said.String())
+		}
+		w.nothingLeft()
+	})
+}
+
+// The same while the suite attacks: it does not hold, and says why.
+func TestEscapeSuiteWithoutItsSidecarDoesNotHold(t *testing.T) {
+	w := newWorld(t, true)
+	dir := filepath.Join(w.dir, "suite")
+	cmd := w.command(t.Context(), "escape", "--report", dir)
+	said, err := cmd.StderrPipe()
+	w.must(err)
+	w.must(cmd.Start())
+	killed := 0
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		if killed == 0 && strings.Contains(lines.Text(), "prove") { // the next stage is the suite's
+			killed = killSidecar(cmd.Process.Pid)
+		}
+	}
+	cmd.Wait()
+	var report escape.Report
+	if err := json.Unmarshal([]byte(w.read(dir, "escape.json")), &report); err != nil || killed == 0 || report.Held || report.Error == "" || cmd.ProcessState.ExitCode() != 8 {
+		t.Errorf("%v, %d killed, exit code %d, held %v, %q", err, killed, cmd.ProcessState.ExitCode(), report.Held, report.Error)
+	}
+	w.nothingLeft()
+}
+
+// killSidecar ends the sidecars below a supervisor, and counts them.
+func killSidecar(supervisor int) (killed int) {
+	for _, p := range processesWith(" sidecar") {
+		var pid int
+		if _, err := parse(p, &pid); err == nil && pid != supervisor && descends(pid, supervisor) && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			killed++
+		}
+	}
+	return killed
 }

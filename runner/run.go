@@ -25,10 +25,14 @@ import (
 // folder.
 const PatchName = "changes.patch"
 
+// AgentLogName is the file with what the agent printed, made harmless, in a report
+// folder.
+const AgentLogName = "agent.log"
+
 // Files in a report folder, besides those of package report.
 const (
 	decisionsFile = "decisions.jsonl"
-	agentLogFile  = "agent.log"
+	agentLogFile  = AgentLogName
 	patchFile     = PatchName
 )
 

@@ -106,11 +106,13 @@ func (g *guest) addMachine(pid int, s map[string]string) error {
 	if g.engine.runtime.gvisor {
 		return nil // its capabilities are the sentry's matter
 	}
-	fields, err := hostproc.Status(pid)
+	// Of all threads: process 1 starts commands on threads that gave theirs up, and
+	// its first may be one of them.
+	sets, err := hostproc.Capabilities(pid, "CapPrm", "CapBnd", "CapAmb")
 	if err != nil {
 		return fmt.Errorf("reading process %d: %w", pid, err)
 	}
-	s[capabilities] = words([]string{fields["CapPrm"], fields["CapBnd"], fields["CapAmb"]})
+	s[capabilities] = words(sets)
 	return nil
 }
 

@@ -1,12 +1,15 @@
 package hostproc
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/bot-bottle/action/backends"
 )
@@ -45,7 +48,45 @@ func Parent(pid int) (int, bool) {
 
 // Status gives the fields of /proc/PID/status by name (proc(5)).
 func Status(pid int) (map[string]string, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return readFields(fmt.Sprintf("/proc/%d/status", pid))
+}
+
+// Capabilities gives the named sets ("CapPrm", …) of the process pid: what any of
+// its threads has, because each has sets of its own (capabilities(7)).
+func Capabilities(pid int, sets ...string) ([]string, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*/status", pid))
+	if err == nil && len(tasks) == 0 {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return nil, err
+	}
+	all := make([]uint64, len(sets))
+	for _, task := range tasks {
+		fields, err := readFields(task)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has ended meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i, name := range sets {
+			has, err := strconv.ParseUint(fields[name], 16, 64)
+			if err != nil {
+				return nil, fmt.Errorf("reading %s of %q: %w", name, task, err)
+			}
+			all[i] |= has
+		}
+	}
+	words := make([]string, len(sets))
+	for i := range sets {
+		words[i] = fmt.Sprintf("%016x", all[i])
+	}
+	return words, nil
+}
+
+func readFields(path string) (map[string]string, error) {
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

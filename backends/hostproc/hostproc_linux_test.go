@@ -1,10 +1,16 @@
 package hostproc
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestMountLineIsReadWithItsEscapesAndOptionalFields(t *testing.T) {
@@ -60,5 +66,36 @@ func TestControlGroupsOfBothVersionsAreRead(t *testing.T) {
 	}
 	if _, err := share("1", "0"); err == nil {
 		t.Error("a period of 0 is taken")
+	}
+}
+
+func TestCapabilitiesAreThoseOfAnyThread(t *testing.T) {
+	own, err := Status(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Capabilities(os.Getpid(), "CapPrm", "CapBnd")
+	if err != nil || len(got) != 2 || got[1] < own["CapBnd"] {
+		t.Errorf("%v, %v; the first thread has %s", got, err, own["CapBnd"])
+	}
+	// A thread that gives its bounding set up takes nothing from the others.
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and so it ends with the goroutine
+		err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_KILL, 0, 0, 0)
+		if errors.Is(err, unix.EPERM) {
+			err = nil // an ordinary user has nothing to give up
+		}
+		after, readErr := Capabilities(os.Getpid(), "CapPrm", "CapBnd")
+		if !slices.Equal(after, got) {
+			err = fmt.Errorf("%v before, %v after", got, after)
+		}
+		done <- errors.Join(err, readErr)
+	}()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if _, err := Capabilities(1<<30, "CapPrm"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of a process that is not there: %v", err)
 	}
 }

@@ -137,7 +137,19 @@ func (w *world) attack(ctx context.Context, name, backend string, suite *escape.
 	plan.Name, plan.Backend = name, backend
 	deps := w.deps
 	deps.Progress = progress
-	return runner.Run(ctx, plan, deps)
+	result := runner.Run(ctx, plan, deps)
+	if result.Err != nil {
+		return result
+	}
+	deps.Progress = nil
+	err := suite.After(ctx, func(plan runner.Plan) runner.Result {
+		plan.Backend = backend
+		return runner.Run(ctx, plan, deps)
+	})
+	if err != nil {
+		result.Err, result.Code = err, runner.CodeOf(err)
+	}
+	return result
 }
 
 func tellEscape(out io.Writer, r escape.Report, f escapeFlags) error {

@@ -43,7 +43,9 @@ func TestEveryCaseIsWhole(t *testing.T) {
 		switch {
 		case c.Tier == attack.Pending && c.Waits == "":
 			t.Errorf("%s waits for nothing", c.ID)
-		case c.Tier != attack.Pending && c.Twin == "":
+		case c.Tier == attack.Tests && c.Test == "":
+			t.Errorf("%s names no test", c.ID)
+		case c.Runs() && c.Twin == "":
 			t.Errorf("%s has no twin", c.ID)
 		case c.Paths() && len(paths(c.ID, nil)) == 0 && c.ID != "N14" && c.ID != "F14": // theirs are the collectors'
 			t.Errorf("%s has no tries", c.ID)

@@ -21,6 +21,7 @@ const (
 	Inconclusive Verdict = "inconclusive" // it can't be said
 	Held         Verdict = "held"
 	Pending      Verdict = "pending" // it waits for a defence, and was not tried
+	Elsewhere    Verdict = "tests"   // the project's tests make it
 )
 
 // judge has all that is known of one user's go.
@@ -54,13 +55,20 @@ func (j judge) judge(i int, c attack.Case) UserReport {
 	} else {
 		found = j.attempts(i, c, &u)
 	}
+	u.note(found)
+	return u
+}
+
+// note takes in what speaks against the case.
+func (u *UserReport) note(found []finding) {
 	for _, f := range found {
 		if worse(f.verdict, u.Verdict) {
 			u.Verdict = f.verdict
 		}
-		u.Why = append(u.Why, f.why)
+		if !slices.Contains(u.Why, f.why) {
+			u.Why = append(u.Why, f.why)
+		}
 	}
-	return u
 }
 
 var order = []Verdict{Leaked, NotRun, Inconclusive, Held}
@@ -99,6 +107,9 @@ func (j judge) attempts(i int, c attack.Case, u *UserReport) (found []finding) {
 	}
 	found = append(found, j.doors(i, c, r)...)
 	found = append(found, j.leaks(c)...)
+	if len(r.Left) > 0 {
+		found = append(found, finding{Inconclusive, fmt.Sprintf("it left behind: %s", strings.Join(r.Left, ", "))})
+	}
 	return append(found, j.twin(c, r)...)
 }
 
@@ -221,7 +232,7 @@ func (j judge) twin(c attack.Case, r attack.Result) []finding {
 	case r.Twin.Outcome != probe.Reached:
 		return []finding{{Inconclusive, fmt.Sprintf("the twin failed (%s): %d %s %s", c.Twin, r.Twin.Status, r.Twin.Errno, r.Twin.Detail)}}
 	}
-	if c.Tier != attack.Full || j.standIns == nil {
+	if c.Tier != attack.Full || c.Local || j.standIns == nil {
 		return nil
 	}
 	if name, _ := j.standIns.holder(j.plan.Twin[c.ID]); name == "" {

@@ -18,7 +18,7 @@ import (
 func (r Report) Table(w io.Writer) error {
 	var t term.Table
 	for _, c := range r.Cases {
-		if c.Verdict != Pending {
+		if c.Verdict.ran() {
 			t.Row(string(c.Verdict), c.ID, c.attempts(), c.Title)
 		}
 	}
@@ -61,7 +61,7 @@ func (r Report) Markdown() string {
 	}
 	fmt.Fprintf(&b, "# Sandbox-escape suite: %s\n\n%s\n\n| case | verdict | attempts | what is tried | what holds it |\n|---|---|--:|---|---|\n", verdict, r.summary())
 	for _, c := range r.Cases {
-		if c.Verdict != Pending {
+		if c.Verdict.ran() {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", c.ID, c.Verdict, c.attempts(), c.Title, c.Layer)
 		}
 	}
@@ -110,7 +110,7 @@ type junitMessage struct {
 func (r Report) JUnit(w io.Writer) error {
 	s := junitSuite{
 		Name: "bot-bottle escape " + r.Tier + " " + r.Backend, Tests: len(r.Cases), Failures: r.Count(Leaked),
-		Errors: r.Count(Inconclusive) + r.Count(NotRun), Skipped: r.Count(Pending), Time: seconds(r.Duration), Stamp: r.Started.Format("2006-01-02T15:04:05"),
+		Errors: r.Count(Inconclusive) + r.Count(NotRun), Skipped: r.Count(Pending) + r.Count(Elsewhere), Time: seconds(r.Duration), Stamp: r.Started.Format("2006-01-02T15:04:05"),
 	}
 	for _, c := range r.Cases {
 		s.Cases = append(s.Cases, c.junit())
@@ -143,6 +143,8 @@ func (c CaseReport) junit() junitCase {
 		j.Error = m
 	case Pending:
 		j.Skipped = &junitMessage{Message: "waits for " + c.Waits}
+	case Elsewhere:
+		j.Skipped = &junitMessage{Message: "made by the project's own test: " + c.Test}
 	}
 	return j
 }
@@ -171,6 +173,9 @@ func Reference(cases []CaseReport) string {
 		tier := string(c.Verdict)
 		if c.Waits != "" {
 			tier = "pending: waits for " + c.Waits
+		}
+		if c.Test != "" {
+			tier = "the project's test `" + c.Test + "`"
 		}
 		id := c.ID
 		if c.Seed != "" {

@@ -37,6 +37,7 @@ type CaseReport struct {
 	Layer   string       `json:"layer"`          // what had to hold it
 	Twin    string       `json:"twin,omitempty"`
 	Waits   string       `json:"waits_for,omitempty"` // of a pending case
+	Test    string       `json:"test,omitempty"`      // of one that the project's tests make: folder and name
 	Verdict Verdict      `json:"verdict"`
 	Users   []UserReport `json:"users,omitempty"`
 }
@@ -58,14 +59,30 @@ func (r *Report) begin(cases []attack.Case, p *runner.Proven) {
 		r.Cases = append(r.Cases, caseReport(c, NotRun))
 	}
 	for _, c := range attack.Catalogue() {
-		if c.Tier == attack.Pending {
-			r.Cases = append(r.Cases, caseReport(c, Pending))
+		if !c.Runs() {
+			r.Cases = append(r.Cases, caseReport(c, Verdict(c.Tier)))
 		}
 	}
 }
 
+// expect lists the cases of the end, too.
+func (r *Report) expect(cases []attack.Case) {
+	for _, c := range cases {
+		r.Cases = append(r.Cases, caseReport(c, NotRun))
+	}
+	slices.SortStableFunc(r.Cases, func(a, b CaseReport) int { return place(a.ID) - place(b.ID) })
+}
+
+// place is where in the catalogue a case stands.
+func place(id string) int {
+	return slices.IndexFunc(attack.Catalogue(), func(c attack.Case) bool { return c.ID == id })
+}
+
+// ran tells whether a verdict was given.
+func (v Verdict) ran() bool { return v != Pending && v != Elsewhere }
+
 func caseReport(c attack.Case, v Verdict) CaseReport {
-	return CaseReport{ID: c.ID, Title: c.Title, Class: string(c.Class), Seed: c.Seed, Layer: c.Layer, Twin: c.Twin, Waits: c.Waits, Verdict: v}
+	return CaseReport{ID: c.ID, Title: c.Title, Class: string(c.Class), Seed: c.Seed, Layer: c.Layer, Twin: c.Twin, Waits: c.Waits, Test: c.Test, Verdict: v}
 }
 
 func (r *Report) add(c attack.Case, u UserReport) {
@@ -85,7 +102,7 @@ func (r *Report) finish() {
 	r.Held = r.Error == ""
 	for i := range r.Cases {
 		c := &r.Cases[i]
-		if c.Verdict == Pending {
+		if !c.Verdict.ran() {
 			continue
 		}
 		if len(c.Users) == users {
@@ -120,7 +137,7 @@ func (r Report) err() error {
 	}
 	var bad []string
 	for _, c := range r.Cases {
-		if c.Verdict != Held && c.Verdict != Pending {
+		if c.Verdict != Held && c.Verdict.ran() {
 			bad = append(bad, fmt.Sprintf("%s %s", c.ID, c.Verdict))
 		}
 	}
@@ -129,5 +146,5 @@ func (r Report) err() error {
 		told += fmt.Sprintf(", and %d more", more)
 	}
 	return term.Errorf(term.StageEscape, "", "attacking the bottle: %s did not hold: %s", term.Count(int64(len(bad)), "case", "cases"), told).
-		WithHint("no agent code ran; the suite's report says what got out where, and what should have held it")
+		WithHint("the suite's report says what got out where, and what should have held it")
 }

@@ -28,8 +28,9 @@ import (
 // was proven, before anything else runs there.
 type Suite struct {
 	tier     attack.Tier
-	cases    []attack.Case
-	standIns *standIns // nil in the quick tier, which needs no route
+	cases    []attack.Case // made in the bottle
+	ends     []attack.Case // made by After
+	standIns *standIns     // nil in the quick tier, which needs no route
 	report   Report
 }
 
@@ -50,7 +51,14 @@ func New(ctx context.Context, tier Tier, ids []string) (*Suite, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Suite{tier: tier, cases: cases, report: Report{Schema: Schema, Tier: string(tier)}}
+	s := &Suite{tier: tier, report: Report{Schema: Schema, Tier: string(tier)}}
+	for _, c := range cases {
+		if c.After {
+			s.ends = append(s.ends, c)
+		} else {
+			s.cases = append(s.cases, c)
+		}
+	}
 	if tier == Full {
 		if s.standIns, err = startStandIns(ctx); err != nil {
 			return nil, err
@@ -79,6 +87,9 @@ func selected(tier Tier, ids []string) ([]attack.Case, error) {
 		case c.Tier == attack.Pending:
 			return nil, term.Errorf(term.StageUsage, id, "choosing cases: %s is pending: it waits for %s", c.ID, c.Waits).
 				WithHint("bot-bottle escape --list shows the cases that run")
+		case c.Tier == attack.Tests:
+			return nil, term.Errorf(term.StageUsage, id, "choosing cases: %s takes more than a bottle that lives", c.ID).
+				WithHint("the project's own test makes it: %s", c.Test)
 		case c.Tier == Full && tier == Quick:
 			return nil, term.Errorf(term.StageUsage, id, "choosing cases: %s needs routes, which the quick tier has none of", c.ID).WithHint("use --tier full")
 		}
@@ -109,6 +120,7 @@ func (s *Suite) Plan() runner.Plan {
 		Policy: policy.Policy{Epoch: 1, Bottle: "escape", Isolation: policy.IsolationContainer}}
 	if s.standIns != nil {
 		plan.Policy, plan.Secrets, plan.Resolver = s.standIns.policy, s.standIns.secrets(), s.standIns.names.address()
+		plan.Policy.Limits = suiteLimits()
 	}
 	return plan
 }

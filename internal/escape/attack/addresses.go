@@ -23,10 +23,15 @@ func addressCases() []Case {
 		return Case{ID: id, Title: title, Class: Addresses, Seed: seed, Tier: Quick, Layer: byNoNetwork, Twin: door, paths: true, twin: answers}
 	}
 	return []Case{
+		{ID: "N01", Title: "TLS to a name that isn't listed, without the proxy", Class: Addresses, Tier: Quick, Layer: byNoNetwork, Twin: door,
+			run: func(p *prober) []Try { return direct(p.canary+".attacker.invalid", "443") }, twin: answers},
 		{ID: "N02", Title: "TLS to a listed name without the proxy", Class: Addresses, Tier: Full, Layer: byNoNetwork,
-			Twin: "the same through the door", run: directToListed, twin: func(p *prober) Try { return p.twinOf(p.plan.Hosts.Listed) }},
+			Twin: "the same through the door", run: func(p *prober) []Try { return direct(p.plan.Hosts.Listed, "443") },
+			twin: func(p *prober) Try { return p.twinOf(p.plan.Hosts.Listed) }},
 		path("N03", "TLS to a raw address, without a server name", "2a"),
 		path("N04", "TCP to ports of the outside: 22, 25, 53, 5432, 6379, 8080", ""),
+		{ID: "N05", Title: "SSH to a listed name", Class: Addresses, Tier: Full, Layer: byNoNetwork, Twin: "its HTTPS, through the door",
+			run: func(p *prober) []Try { return direct(p.plan.Hosts.Listed, "22") }, twin: func(p *prober) Try { return p.twinOf(p.plan.Hosts.Listed) }},
 		path("N07", "UDP by connect, sendto and sendmsg; QUIC's port", ""),
 		path("N08", "ICMP echo with a payload, by ping and raw sockets", ""),
 		path("N09", "IPv6: global, link-local, unique-local", ""),
@@ -42,13 +47,13 @@ func addressCases() []Case {
 	}
 }
 
-// directToListed leaves the proxy out, as a program does that unsets the
-// variables: the name has to lead nowhere.
-func directToListed(p *prober) []Try {
+// direct leaves the proxy out, as a program does that unsets the variables: the
+// name has to lead nowhere.
+func direct(host, port string) []Try {
 	return []Try{
-		call("resolve "+p.plan.Hosts.Listed, WantDenied, func() error { return resolve(p.plan.Hosts.Listed) }),
-		call("connect to it", WantDenied, func() error {
-			c, err := net.DialTimeout("tcp", p.plan.Hosts.Listed+":443", patience)
+		call("resolve "+host, WantDenied, func() error { return resolve(host) }),
+		call("connect to it at "+port, WantDenied, func() error {
+			c, err := net.DialTimeout("tcp", net.JoinHostPort(host, port), patience)
 			if err == nil {
 				c.Close()
 			}

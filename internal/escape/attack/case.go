@@ -10,11 +10,13 @@ type Tier string
 
 // The tiers. A quick case needs no route, breaks nothing and runs in a job's own
 // bottle before the agent; a full one needs the suite's own bottle and policy. A
-// pending one waits for a defence that isn't built.
+// pending one waits for a defence that isn't built. One of the tests can't be made
+// in a bottle that lives on, or takes more than one: the project's tests make it.
 const (
 	Quick   Tier = "quick"
 	Full    Tier = "full"
 	Pending Tier = "pending"
+	Tests   Tier = "tests"
 )
 
 // Class groups cases.
@@ -41,9 +43,16 @@ type Case struct {
 	Layer string   // what has to hold it
 	Rules []string // by which the doors may refuse it; for attempts that want a refusal
 	Waits string   // what a pending case waits for
+	Test  string   // of the tier Tests: "package TestName", the package by its folder
 	// Twin says what legitimate form of the same thing has to succeed in the same
 	// bottle.
 	Twin string
+	// Local says that the twin of a full case stays in the guest.
+	Local bool
+
+	// After is a case of the end: what the agent leaves behind is judged on the host
+	// once its bottle has settled (package escape).
+	After bool
 
 	paths bool // the host gives the tries
 	run   func(*prober) []Try
@@ -57,6 +66,9 @@ func (c Case) Paths() bool { return c.paths }
 func Catalogue() []Case {
 	return slices.Concat(addressCases(), nameCases(), httpCases(), secretCases(), gitCases(), fileCases(), runnerCases())
 }
+
+// Runs tells whether the suite makes the case in a bottle that lives.
+func (c Case) Runs() bool { return c.Tier == Quick || c.Tier == Full }
 
 // Find gives the case with an ID.
 func Find(id string) (Case, bool) {

@@ -27,11 +27,22 @@ func fileCases() []Case {
 		quick("F04", "devices: kvm, mem, disks, vhost, fuse, loop, tun", "no devices in the guest", devices),
 		quick("F05", "mount, unshare, ptrace, bpf, keyctl, kexec, modules", "the sandbox's kernel", powers),
 		quick("F06", "release_agent, core_pattern, /proc/sys, sysrq", "the sandbox's kernel", kernelFiles),
-		{ID: "F07", Title: "a fork bomb, a full disk, no more memory or descriptors", Class: Files, Tier: Pending, Waits: "a place in the suite: the tests of limits (e2e) run it", Layer: "limits"},
-		{ID: "F08", Title: "links, devices and setuid files that come out of the workspace", Class: Files, Tier: Pending, Waits: "a place in the suite: the tests of the workspace (e2e) run it", Layer: "the check of the patch"},
+		{ID: "F07", Title: "more processes, disk and descriptors than the bottle gives", Class: Files, Tier: Full, Layer: "the bottle's limits",
+			Twin: "a little of each can be had", Local: true, run: exhaust, twin: withinLimits},
+		after("F07m", "more memory than the bottle gives", "the limit of memory", Files),
+		after("F08", "links, pipes and setuid files that come out of the workspace", "the check of the patch", Files),
+		after("F09", "names that lead elsewhere, control bytes, collisions of case; a git that lies", "the check of the patch", Files),
+		after("F10", "a checkout whose configuration, hooks and attributes run programs when the host's git touches it", "git's environment on the host", Files),
+		after("F11", "files that other tools run by themselves later", "the check of the patch", Files),
+		after("F13", "the objects of the workspace's repository written anew", "the workspace is a copy that shares nothing", Files),
 		{ID: "F12", Title: "the sandbox's and the sidecar's own processes", Class: Files, Tier: Quick, Layer: "what the host gave them", Twin: "they are there"},
 		path("F14", "sockets and files planted in everything that is mounted in"),
 	}
+}
+
+// after is a case of what the agent leaves behind.
+func after(id, title, layer string, class Class) Case {
+	return Case{ID: id, Title: title, Class: class, Tier: Full, After: true, Layer: layer, Twin: "an honest change passes, and what is printed is read"}
 }
 
 // credentialFiles are where programs keep what lets them in.

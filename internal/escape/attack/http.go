@@ -41,6 +41,8 @@ func httpCases() []Case {
 		}),
 		full("H05", "a listed host in another spelling is the same host, not another", "", append(unlisted, "host-mismatch"), spellings),
 		full("H07", "names that look like a listed one", "", append(unlisted, "host-mismatch", "port-not-listed"), lookalikes),
+		{ID: "H08", Title: "an empty list of routes, and a policy that is missing or broken", Class: HTTP, Tier: Tests, Layer: "nothing is allowed; the job doesn't start",
+			Test: "runner TestACommandNeedsNoBottleAndReachesNothing"},
 		full("H09", "TLS for another server than the tunnel's", "", []string{"server-name-mismatch", "no-server-name", "tls-handshake"}, otherServerName),
 		full("H11", "bytes that are no TLS in a tunnel", "", []string{"not-tls"}, notTLS),
 		full("H12", "one request that names two hosts", "", append(unlisted, "host-mismatch"), twoHosts),
@@ -56,6 +58,7 @@ func httpCases() []Case {
 			return []Try{p.refusedTunnel("192.0.2.1:443", "192.0.2.1:443"), p.refusedTunnel(p.plan.Hosts.Listed+".:443@192.0.2.1:443", p.plan.Hosts.Listed)}
 		}),
 		full("H23", "300 connections that never finish their head", "", nil, slowHeads),
+		{ID: "H24", Title: "the sidecar killed in mid-run", Class: HTTP, Tier: Tests, Layer: "the supervisor watches it", Test: "e2e TestSidecarThatIsKilledBreaksTheBottle"},
 		full("H25", "upstreams with an expired, a stranger's and another name's certificate", "", []string{"upstream-certificate"}, badCertificates),
 		quick("H26", "cloud metadata in all its spellings", "", append(unlisted, "port-not-listed", "address-refused"), metadata),
 		{ID: "H29", Title: "the model's API as a fetcher: remote tools, other endpoints", Class: HTTP, Tier: Full, Layer: "the judge of model requests",

