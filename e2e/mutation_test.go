@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -89,6 +90,21 @@ func TestMutationOutputRaw(t *testing.T) {
 		r := w.run("run", "--quiet", "--", "printf", `::add-path::/tmp/evil\n##[set-env name=X]y\n\033]0;title\007\377\n`)
 		if r.code != 0 || (r.stdout == orders) != through {
 			t.Errorf("the orders got through %v, wanted %v: exit code %d, %q", r.stdout == orders, through, r.code, r.stdout)
+		}
+	}
+}
+
+// With the routes left open, a program of root's that git is taken for asks the
+// upstream after the agent's end.
+func TestMutationRoutesStayOpen(t *testing.T) {
+	for _, off := range []bool{false, true} {
+		w := newWorld(t, true, "mutation")
+		if off {
+			w.mutate(mutation.RoutesStayOpen)
+		}
+		asked, r := w.askedByGit(t)
+		if want := map[bool][]string{false: {"/during"}, true: {"/during", "/after"}}[off]; r.code != 0 || len(asked) < len(want) || !slices.Equal(asked[:len(want)], want) || !off && len(asked) > 1 {
+			t.Errorf("switched off %v, and the upstream was asked for %q: %s", off, asked, r)
 		}
 	}
 }

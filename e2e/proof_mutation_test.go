@@ -102,6 +102,16 @@ func TestMutationWithoutTheNegativeProofTheNetworkIsThere(t *testing.T) {
 	})
 }
 
+// A door that answers and doesn't say that it saw the nonce may be anybody's.
+func TestMutationWithoutThePositiveProofADeafDoorIsNotSeen(t *testing.T) {
+	if r := mutated(t, "door-deaf", ""); r.code != 4 || strings.Contains(r.stdout, "the agent ran") {
+		t.Errorf("wanted exit code 4: %s", r)
+	}
+	if r := mutated(t, "door-deaf,proof-positive", ""); r.code != 0 || !strings.Contains(r.stdout, "the agent ran") {
+		t.Errorf("with the defence off something else holds it: %s", r)
+	}
+}
+
 func TestMutationOneMoreSocketIsSeen(t *testing.T) {
 	for _, c := range []struct{ points, why string }{
 		{"guest-socket", "comparing the guest's sockets"},

@@ -382,28 +382,34 @@ func TestHostileConfigOfTheCheckoutRunsNothing(t *testing.T) {
 // changes. By then nothing passes any more.
 func TestNothingPassesOnceTheAgentHasEnded(t *testing.T) {
 	eachCaller(t, func(t *testing.T, w *world) {
-		var mu sync.Mutex
-		var asked []string
-		upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			mu.Lock()
-			defer mu.Unlock()
-			asked = append(asked, r.URL.Path)
-		}))
-		defer upstream.Close()
-		c := w.checkout(map[string]string{"a.txt": "a\n"})
-		flags := w.bottle("egress:\n  routes:\n    - {host: up.example, port: 80, connect_to: \""+upstream.Listener.Addr().String()+"\", addresses: [127.0.0.0/8]}\n",
-			"sh", "-ec", `
-			mkdir -p /usr/local/bin
-			printf '#!/bin/sh\ncurl -s http://up.example/after >&2\nexec /usr/bin/git "$@"\n' >/usr/local/bin/git
-			chmod 755 /usr/local/bin/git
-			curl -sS http://up.example/during
-			echo b >b.txt`)
-		r := w.run(append(flags, "--root", "--workspace", c.dir)...)
-		mu.Lock()
-		defer mu.Unlock()
-		if r.code != 0 || !slices.Equal(asked, []string{"/during"}) || !strings.Contains(r.stderr, "b.txt") {
+		if asked, r := w.askedByGit(t); r.code != 0 || !slices.Equal(asked, []string{"/during"}) || !strings.Contains(r.stderr, "b.txt") {
 			t.Errorf("the upstream was asked for %q\n%s", asked, r)
 		}
 		w.nothingLeft()
 	})
+}
+
+// askedByGit has an agent put a program in git's place that asks an upstream, and
+// gives what the upstream was asked for.
+func (w *world) askedByGit(t *testing.T) (asked []string, r result) {
+	t.Helper()
+	var mu sync.Mutex
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, r.URL.Path)
+	}))
+	defer upstream.Close()
+	c := w.checkout(map[string]string{"a.txt": "a\n"})
+	flags := w.bottle("egress:\n  routes:\n    - {host: up.example, port: 80, connect_to: \""+upstream.Listener.Addr().String()+"\", addresses: [127.0.0.0/8]}\n",
+		"sh", "-ec", `
+		mkdir -p /usr/local/bin
+		printf '#!/bin/sh\ncurl -s http://up.example/after >&2\nexec /usr/bin/git "$@"\n' >/usr/local/bin/git
+		chmod 755 /usr/local/bin/git
+		curl -sS http://up.example/during
+		echo b >b.txt`)
+	r = w.run(append(flags, "--root", "--workspace", c.dir)...)
+	mu.Lock()
+	defer mu.Unlock()
+	return asked, r
 }

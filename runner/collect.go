@@ -12,6 +12,7 @@ import (
 
 	"github.com/bot-bottle/action/backends"
 	"github.com/bot-bottle/action/internal/doors/decision"
+	"github.com/bot-bottle/action/internal/mutation"
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
@@ -177,7 +178,9 @@ func (p *Proven) closeRoutes(ctx context.Context) error {
 	defer cancel()
 	none := p.plan.Policy
 	none.Epoch++
-	none.Egress = policy.Egress{}
+	if !mutation.On(mutation.RoutesStayOpen) {
+		none.Egress = policy.Egress{}
+	}
 	if err := p.sidecar.Swap(ctx, none); err != nil {
 		return inStage(term.StageWork, fmt.Errorf("%w: closing the routes: %w", ErrBroken, err))
 	}

@@ -330,7 +330,7 @@ func (r *run) setup() guest.Setup {
 
 // tasks is the limit that process 1 is to hold; 0 where the backend does.
 func (r *run) tasks() int {
-	if backends.HoldsTasks(r.guest) {
+	if backends.HoldsTasks(r.guest) || mutation.On(mutation.LimitPIDs) {
 		return 0
 	}
 	return r.plan.Policy.Limits.WithDefaults().PIDs

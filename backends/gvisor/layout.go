@@ -110,7 +110,7 @@ func runscArgs(s backends.Spec) []string {
 		"--platform=systrap",
 		"--host-uds=open",  // the doors
 		"--directfs=false", // the sandbox opens no file of the host itself
-		fmt.Sprintf("--overlay2=root:dir=%s,size=%d", helperDisk, s.Limits.DiskBytes),
+		fmt.Sprintf("--overlay2=root:dir=%s,size=%d", helperDisk, diskBytes(s)),
 		"run", "--bundle=" + helperBundle, "bb-" + s.Run,
 	}
 }
@@ -141,6 +141,13 @@ func ociSpec(s backends.Spec) *specs.Spec {
 		},
 		Linux: &specs.Linux{Namespaces: namespaces()},
 	}
+}
+
+func diskBytes(s backends.Spec) int64 {
+	if mutation.On(mutation.LimitDisk) {
+		return 1 << 40
+	}
+	return s.Limits.DiskBytes
 }
 
 // namespaces are those that runsc makes for the sandbox, in addition to the ones

@@ -129,7 +129,7 @@ func inner() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("starting the helper: %w", err)
 	}
-	if spec.MemoryBytes > 0 {
+	if spec.MemoryBytes > 0 && !mutation.On(mutation.LimitMemory) {
 		go func() {
 			used, err := watchMemory(spec.MemoryBytes)
 			if err != nil { // what isn't seen isn't bounded

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bot-bottle/action/internal/mutation"
 	"github.com/landlock-lsm/go-landlock/landlock"
 	abi "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
@@ -24,6 +25,9 @@ var resolverFiles = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.co
 // is connecting, which is what the egress door does.
 func restrictFiles() Measure {
 	m := Measure{Name: measureLandlock}
+	if mutation.On(mutation.SidecarFiles) {
+		return m
+	}
 	config := landlock.MustConfig(
 		landlock.V11.HandledAccessFS,
 		landlock.AccessNetSet(abi.AccessNetBindTCP),

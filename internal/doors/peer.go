@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/bot-bottle/action/internal/doors/decision"
+	"github.com/bot-bottle/action/internal/mutation"
 )
 
 // RulePeer refuses a connection of a user that the configuration doesn't list.
@@ -29,7 +30,7 @@ func (l *peerListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		uid, pid, err := peerOf(conn)
-		if err == nil && slices.Contains(l.allowed, uid) {
+		if err == nil && (slices.Contains(l.allowed, uid) || mutation.On(mutation.DoorAnyUser)) {
 			return &peerConn{conn, peer{uid, pid}}, nil
 		}
 		conn.Close()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/action/internal/doors/decision"
+	"github.com/bot-bottle/action/internal/mutation"
 )
 
 // proof watches for the nonce at the doors, once each.
@@ -28,7 +29,7 @@ func newProof(nonce string, report func(sighting) error) *proof {
 // so that the supervisor knows no later than the guest.
 func (p *proof) at(door decision.Door) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
-		if !p.matches(r) || !p.see(door) {
+		if !p.matches(r) || !mutation.On(mutation.DoorDeaf) && !p.see(door) {
 			return false
 		}
 		w.WriteHeader(http.StatusNoContent)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bot-bottle/action/internal/mutation"
 	"github.com/bot-bottle/action/internal/term"
 )
 
@@ -71,7 +72,7 @@ func because(ctx context.Context, err error) error {
 }
 
 func (g *guarded) allowed(u *url.URL) error {
-	if u.Scheme == "https" || u.Scheme == "http" && u.Host == g.registry && isLoopback(u.Hostname()) {
+	if mutation.On(mutation.ImagePlainHTTP) || u.Scheme == "https" || u.Scheme == "http" && u.Host == g.registry && isLoopback(u.Hostname()) {
 		return nil
 	}
 	return fmt.Errorf("asking %q: plain HTTP is spoken to a registry on this host only", u.Scheme+"://"+u.Host)

@@ -13,6 +13,7 @@ const Variable = "BOT_BOTTLE_MUTATE"
 // Every defence that a test build can switch off.
 const (
 	ProofNegative   Point = "proof-negative"    // the proof ignores what the collectors got
+	DoorDeaf        Point = "door-deaf"         // a door answers the proof and doesn't tell
 	ProofPositive   Point = "proof-positive"    // the proof ignores whether the doors saw the nonce
 	GivenUnread     Point = "given-unread"      // what the running guest was given is not compared with the plan
 	GuestNetwork    Point = "guest-network"     // the guest gets the host's network
@@ -22,11 +23,25 @@ const (
 	GuestSocket     Point = "guest-socket"      // one more socket is put among the doors
 	EgressAllowAll  Point = "egress-allow-all"  // the egress door allows every host
 	EgressAddresses Point = "egress-addresses"  // the egress door dials any resolved address
+	EgressAnyHost   Point = "egress-any-host"   // the Host field may name another host than the target
+	EgressAnyName   Point = "egress-any-name"   // a tunnel may hold a handshake for another server
+	EgressAnyCert   Point = "egress-any-cert"   // the upstream's certificate is not verified
+	EgressAnyPath   Point = "egress-any-path"   // a route's methods and paths are not looked at
+	EgressLookalike Point = "egress-lookalike"  // a host that ends like a listed one is listed
+	EgressResolve   Point = "egress-resolve"    // the egress door resolves names before it decides
 	EgressKeepCreds Point = "egress-keep-creds" // the agent's own credentials pass
 	EgressNoBudget  Point = "egress-no-budget"  // the egress door counts neither requests nor bytes
 	EgressModelAny  Point = "egress-model-any"  // requests to a model's API are not looked into
+	SidecarFiles    Point = "sidecar-files"     // the sidecar may read the host's files
+	DoorAnyUser     Point = "door-any-user"     // any user of the host may connect to a door
+	LimitPIDs       Point = "limit-pids"        // the guest's processes are not limited
+	LimitDisk       Point = "limit-disk"        // what the guest writes is not limited
+	LimitMemory     Point = "limit-memory"      // the guest's memory is not watched
+	PatchAnyMode    Point = "patch-any-mode"    // patches may make links
 	PatchAnyPath    Point = "patch-any-path"    // patches may name any path
 	OutputRaw       Point = "output-raw"        // the agent's output is passed on unchanged
 	BottleAnyJob    Point = "bottle-any-job"    // `for` of a bottle is not compared with the job
+	ImagePlainHTTP  Point = "image-plain-http"  // registries lead to any server without TLS
+	RoutesStayOpen  Point = "routes-stay-open"  // what is asked of the guest after the agent's end may use the routes
 	TriggerAnybody  Point = "trigger-anybody"   // who caused a job need not be able to write
 )

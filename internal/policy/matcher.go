@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"github.com/bot-bottle/action/internal/mutation"
 	"regexp"
 	"slices"
 	"strings"
@@ -139,6 +140,9 @@ func canonical(r Request) bool {
 func (c *compiledRoute) lists(host Host, port uint16) bool { return c.Port == port && c.names(host) }
 
 func (c *compiledRoute) names(host Host) bool {
+	if mutation.On(mutation.EgressLookalike) && strings.HasSuffix(host.name, c.host.name) {
+		return true
+	}
 	if c.suffix == "" {
 		return !host.IsZero() && c.host == host
 	}
@@ -155,6 +159,9 @@ func (c *compiledRoute) judge(r Request) string {
 }
 
 func (c *compiledRoute) judgeMatches(r Request) string {
+	if mutation.On(mutation.EgressAnyPath) {
+		return RuleRoute
+	}
 	if len(c.matches) == 0 {
 		return (&compiledMatch{methods: []string{"GET", "HEAD"}}).judge(r)
 	}

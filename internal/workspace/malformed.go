@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bluekeyes/go-gitdiff/gitdiff"
+	"github.com/bot-bottle/action/internal/mutation"
 )
 
 // Modes of a tree entry, as the parser gives them: the octal number, unchanged.
@@ -44,6 +45,9 @@ func judgeNames(file *gitdiff.File) (Rule, string) {
 }
 
 func judgeModes(file *gitdiff.File) (Rule, string) {
+	if mutation.On(mutation.PatchAnyMode) {
+		return "", ""
+	}
 	for _, mode := range []fs.FileMode{file.OldMode, file.NewMode} {
 		switch mode {
 		case 0, modeFile, modeExecutable:

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/action/internal/doors/decision"
+	"github.com/bot-bottle/action/internal/mutation"
 	"github.com/bot-bottle/action/internal/policy"
 )
 
@@ -58,6 +59,9 @@ func (c *guestConn) exchange(ctx context.Context, in *http.Request, t target) bo
 	defer x.idle.Stop()
 	unblock := context.AfterFunc(ctx, c.unblock)
 
+	if mutation.On(mutation.EgressResolve) {
+		c.door.addresses.lookup(ctx, t.host)
+	}
 	id, out, ref := x.admit(ctx)
 	if ref != nil {
 		c.refuse(x.line, ref, in)

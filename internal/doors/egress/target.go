@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/bot-bottle/action/internal/mutation"
 	"github.com/bot-bottle/action/internal/policy"
 )
 
@@ -80,7 +81,7 @@ func tunnelTarget(h head, a authority) (target, *refusal) {
 
 // checkHost compares the Host field with the authority the request is for.
 func checkHost(h head, a authority, defaultPort uint16) *refusal {
-	if h.hosts == 0 {
+	if h.hosts == 0 || mutation.On(mutation.EgressAnyHost) {
 		return nil // HTTP/1.0
 	}
 	named, err := parseAuthority(h.host, defaultPort)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/bot-bottle/action/internal/mutation"
 	"github.com/bot-bottle/action/internal/policy"
 )
 
@@ -124,6 +125,9 @@ func (c *guestConn) tlsConfig(a authority) (*tls.Config, error) {
 // checkServerName compares the handshake's server name with the tunnel's host.
 // For an address there is none (RFC 6066, section 3).
 func checkServerName(name string, a authority) *refusal {
+	if mutation.On(mutation.EgressAnyName) {
+		return nil
+	}
 	if name == "" {
 		if _, isAddress := a.host.Addr(); isAddress {
 			return nil

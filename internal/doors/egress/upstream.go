@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/bot-bottle/action/internal/mutation"
 	"github.com/bot-bottle/action/internal/policy"
 )
 
@@ -83,6 +84,7 @@ func newTransport(roots *x509.CertPool, o *Options) *http.Transport {
 		},
 		TLSClientConfig: &tls.Config{
 			RootCAs:            roots,
+			InsecureSkipVerify: mutation.On(mutation.EgressAnyCert),
 			MinVersion:         tls.VersionTLS12,
 			ClientSessionCache: tls.NewLRUClientSessionCache(32),
 		},
