@@ -47,6 +47,7 @@ var onlyFrom = map[string][]string{
 	"github.com/bluekeyes/go-gitdiff":        {"internal/workspace"},
 	"github.com/docker/docker":               {"backends/docker"},
 	"github.com/moby/profiles":               nil, // tests only
+	"github.com/rhysd/actionlint":            nil, // tests only
 	"github.com/elastic/go-seccomp-bpf":      {"internal/doors"},
 }
 

@@ -133,9 +133,12 @@ func (w *world) attack(ctx context.Context, name, backend string, suite *escape.
 	if err := runner.CheckBackend(backend, w.deps.Backends); err != nil {
 		return action.Refusal(err)
 	}
-	plan := suite.Plan()
-	plan.Name, plan.Backend = name, backend
 	deps := w.deps
+	if cmp.Or(backend, runner.Auto) == runner.Auto && machines(ctx, deps) {
+		backend = "smolmachines" // named, because its bottles are made differently
+	}
+	plan := suite.Plan(backend)
+	plan.Name = name
 	deps.Progress = progress
 	result := runner.Run(ctx, plan, deps)
 	if result.Err != nil {
@@ -150,6 +153,12 @@ func (w *world) attack(ctx context.Context, name, backend string, suite *escape.
 		result.Err, result.Code = err, runner.CodeOf(err)
 	}
 	return result
+}
+
+// machines tells whether this host can run bottles in machines.
+func machines(ctx context.Context, deps runner.Deps) bool {
+	s, err := runner.Preflight(ctx, runner.SurveyOptions{Backend: "smolmachines"}, deps)
+	return err == nil && s.Err() == nil
 }
 
 func tellEscape(out io.Writer, r escape.Report, f escapeFlags) error {

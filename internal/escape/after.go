@@ -47,7 +47,7 @@ func (s *Suite) after(ctx context.Context, run func(runner.Plan) runner.Result) 
 	}
 	defer os.RemoveAll(dir)
 	for _, root := range []bool{true, false} {
-		e := end{user: userName(root), root: root, dir: filepath.Join(dir, userName(root)), run: run}
+		e := end{user: userName(root), root: root, dir: filepath.Join(dir, userName(root)), run: run, limits: s.limits()}
 		if err := e.all(ctx); err != nil {
 			return err
 		}
@@ -63,7 +63,9 @@ type end struct {
 	user string
 	root bool
 	dir  string // a folder of ours, not yet there
-	run  func(runner.Plan) runner.Result
+
+	limits policy.Limits
+	run    func(runner.Plan) runner.Result
 
 	checkout *checkout
 	canary   string
@@ -105,7 +107,7 @@ func (e *end) leave(ctx context.Context, what attack.Leaving) (o outcome, err er
 	start := time.Now()
 	o.result = e.run(runner.Plan{
 		Bottle: "escape", Provider: "command", ReportDir: dir,
-		Policy:    policy.Policy{Epoch: 1, Bottle: "escape", Isolation: policy.IsolationContainer, Limits: suiteLimits()},
+		Policy:    policy.Policy{Epoch: 1, Bottle: "escape", Isolation: policy.IsolationContainer, Limits: e.limits},
 		Task:      runner.Task{Name: "leave", Argv: []string{backends.GuestBinary, "guest", "attack"}, Root: e.root, Stdin: bytes.NewReader(plan)},
 		Workspace: &runner.Workspace{Dir: e.checkout.dir},
 	})
@@ -120,9 +122,9 @@ func (e *end) leave(ctx context.Context, what attack.Leaving) (o outcome, err er
 	return o, nil
 }
 
-// suiteLimits are small enough that taking all of them takes no time.
-func suiteLimits() policy.Limits {
-	return policy.Limits{PIDs: attack.PIDs, DiskBytes: attack.DiskBytes, MemoryBytes: attack.MemoryBytes, Timeout: 2 * time.Minute}
+// limits are small enough that taking all of them takes no time.
+func (s *Suite) limits() policy.Limits {
+	return policy.Limits{PIDs: attack.PIDs, DiskBytes: s.disk, MemoryBytes: attack.MemoryBytes, Timeout: 2 * time.Minute}
 }
 
 // judge judges one case.

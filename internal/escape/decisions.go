@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/bot-bottle/action/internal/doors/decision"
 	"github.com/bot-bottle/action/internal/escape/attack"
@@ -45,6 +46,33 @@ func readDecisions(path string, offset int64) ([]decision.Line, error) {
 	return lines, scanner.Err()
 }
 
+// endTime is how long the end of what a guest was answered may take to be written:
+// the guest may ask for the next thing before.
+const endTime = 5 * time.Second
+
+// endedDecisions is readDecisions once everything that was let through has ended.
+func endedDecisions(path string, offset int64) ([]decision.Line, error) {
+	for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		lines, err := readDecisions(path, offset)
+		if err != nil || ended(lines) || time.Since(start) > endTime {
+			return lines, err
+		}
+	}
+}
+
+func ended(lines []decision.Line) bool {
+	open := map[uint64]bool{}
+	for _, l := range lines {
+		switch l.Kind {
+		case decision.KindVerdict:
+			open[l.ID] = true
+		case decision.KindEnd:
+			delete(open, l.ID)
+		}
+	}
+	return len(open) == 0
+}
+
 // window is what the doors wrote during one case.
 type window struct {
 	attack, twin []decision.Line
@@ -75,7 +103,14 @@ func (w window) refusals(wanted []string) (count int, others []string) {
 func split(lines []decision.Line, cases []attack.Case) []window {
 	windows := make([]window, len(cases))
 	var into *[]decision.Line
+	begun := map[uint64]*[]decision.Line{}
 	for _, l := range lines {
+		if l.Kind == decision.KindEnd { // it may be written after the guest has its answer, and the next mark
+			if to := begun[l.ID]; to != nil {
+				*to = append(*to, l)
+			}
+			continue
+		}
 		if n, part, ok := markOf(l, len(cases)); ok {
 			if part == "attack" {
 				into = &windows[n].attack
@@ -85,6 +120,7 @@ func split(lines []decision.Line, cases []attack.Case) []window {
 			continue
 		}
 		if into != nil {
+			begun[l.ID] = into
 			*into = append(*into, l)
 		}
 	}

@@ -199,8 +199,13 @@ as a leak does: exit code 5.
 
 The quick tier needs no route and runs in a job's own bottle, after the proof and before the agent
 (the action's ` + "`escape: quick`" + `). The full tier boots a bottle of its own, with stand-ins on the
-host's loopback as the hosts that its policy lists. Seeds are the numbers of the same attacks in the
-original suite.
+host's loopback as the hosts that its policy lists; then others, in which an agent leaves things
+behind and ends, and what comes out is judged. Their twin is an honest change, in a bottle of its own.
+What a case leaves running, mounted, listening or lying about in the guest is inconclusive.
+
+Cases that take more than bottles, such as killing the supervisor at each step, name the project's
+test that makes them. Pending ones wait for a defence that isn't built. Seeds are the numbers of the
+same attacks in the original suite. [Which case notices when a defence is gone](mutations.md).
 `
 
 // Listing gives the catalogue as a report that was not run, for --list and the

@@ -32,6 +32,7 @@ type Suite struct {
 	ends     []attack.Case // made by After
 	standIns *standIns     // nil in the quick tier, which needs no route
 	report   Report
+	disk     int64 // bytes that the suite's own bottles may write
 }
 
 // Tier says what a go of the suite takes in.
@@ -114,13 +115,22 @@ func unknownCase(id string) error {
 	return err.WithHint("bot-bottle escape --list shows all")
 }
 
-// Plan is of the suite's own bottle: what it allows, and what is injected there.
-func (s *Suite) Plan() runner.Plan {
-	plan := runner.Plan{Bottle: "escape", Provider: "command", Trials: []runner.Trial{s},
+// leastMachineDisk is what a machine's disks have at least (backend smolmachines).
+// That much isn't written for a try.
+const leastMachineDisk = 2 << 30
+
+// Plan is of the suite's own bottle under a backend, or runner.Auto: what it allows,
+// and what is injected there.
+func (s *Suite) Plan(backend string) runner.Plan {
+	s.disk = attack.DiskBytes
+	if backend == "smolmachines" {
+		s.disk = leastMachineDisk
+	}
+	plan := runner.Plan{Backend: backend, Bottle: "escape", Provider: "command", Trials: []runner.Trial{s},
 		Policy: policy.Policy{Epoch: 1, Bottle: "escape", Isolation: policy.IsolationContainer}}
 	if s.standIns != nil {
 		plan.Policy, plan.Secrets, plan.Resolver = s.standIns.policy, s.standIns.secrets(), s.standIns.names.address()
-		plan.Policy.Limits = suiteLimits()
+		plan.Policy.Limits = s.limits()
 	}
 	return plan
 }
@@ -198,7 +208,7 @@ func (s *Suite) tryAs(ctx context.Context, p *runner.Proven, root bool) error {
 	got, cancelGot := context.WithTimeout(ctx, seenTimeout)
 	defer cancelGot()
 	hits, gotErr := set.Got(got)
-	lines, err := readDecisions(p.Decisions(), before)
+	lines, err := endedDecisions(p.Decisions(), before)
 	if err != nil {
 		return inEscape(err)
 	}
@@ -227,6 +237,9 @@ func (s *Suite) plan(p *runner.Proven, set *collector.Set, nonce string) attack.
 	}
 	if s.standIns != nil {
 		plan.Hosts = s.standIns.hosts
+	}
+	if s.disk == attack.DiskBytes {
+		plan.DiskBytes = s.disk
 	}
 	for _, c := range s.cases {
 		plan.Cases = append(plan.Cases, c.ID)

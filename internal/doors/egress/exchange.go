@@ -39,7 +39,8 @@ type exchange struct {
 	modelBytes int64 // held of Limits.ModelMemory
 
 	sent, received atomic.Int64
-	whole          bool // the guest has a whole answer
+	whole          bool     // the guest has a whole answer
+	told           *refusal // what the guest was answered in the upstream's place; nil: nothing
 }
 
 // exchange judges one request, passes it on and answers it. It tells whether the
@@ -198,6 +199,7 @@ func (e scanError) Unwrap() error { return e.error }
 // failed answers for an upstream that gave no response.
 func (x *exchange) failed(ctx context.Context, err error) (int, error) {
 	ref := failure(ctx, err)
+	x.told = ref // who has this answer may be gone before the end line is written
 	x.answer.final()
 	x.c.answerError(ref, x.in)
 	x.whole = keepable(x.in)
@@ -244,7 +246,11 @@ func (x *exchange) end(ctx context.Context, id uint64, status int, err error) {
 		Status: status, Sent: x.sent.Load(), Received: x.received.Load(), Duration: time.Since(x.started),
 	}
 	if err != nil {
-		l.Rule, l.Error = failure(ctx, err).rule, bounded(err.Error(), maxLineError)
+		ref := x.told
+		if ref == nil {
+			ref = failure(ctx, err)
+		}
+		l.Rule, l.Error = ref.rule, bounded(err.Error(), maxLineError)
 	}
 	x.c.door.options.Log.End(id, l)
 }

@@ -30,6 +30,8 @@ type Plan struct {
 	// HostOnly names a variable that only the supervisor has.
 	HostOnly string   `json:"host_only"`
 	Homes    []string `json:"homes"` // home folders of the host
+	// DiskBytes is the bottle's limit of disk; 0: it is too large to be tried.
+	DiskBytes int64 `json:"disk_bytes,omitempty"`
 	// Leave, in the place of cases, is what to leave behind.
 	Leave Leaving `json:"leave,omitempty"`
 }
