@@ -18,6 +18,9 @@ import (
 // that is the host's. An error is a *term.Error of the preflight stage where the
 // image is at fault.
 func Entries(s backends.Spec) ([]Entry, error) {
+	if s.Image.Packed() { // and not the host's tools in its place
+		return nil, term.Errorf(term.StagePreflight, s.Image.Source(), "making the image: it was not unpacked").WithHint("this is a fault of bot-bottle: report it")
+	}
 	if s.Image.Rootfs != "" && len(s.Image.Programs) > 0 {
 		return nil, term.Errorf(term.StagePreflight, s.Image.Rootfs, "making the image: programs of the host don't fit into another system's image").
 			WithHint("install them in the image")

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/testenv"
 )
@@ -92,6 +94,14 @@ func TestImageIsRefusedWithItsReason(t *testing.T) {
 		_, err := rootfsEntries(dir, "127.0.0.16")
 		if err == nil || !strings.Contains(err.Error(), want) || len(term.Hints(err)) == 0 {
 			t.Errorf("wanted %q with a hint, got %v", want, err)
+		}
+	}
+}
+
+func TestAnImageThatWasNotUnpackedIsNotTakenForTheHostsTools(t *testing.T) {
+	for _, image := range []policy.Image{{Archive: "/a.tar"}, {Reference: "alpine:3.20"}} {
+		if entries, err := Entries(backends.Spec{Image: image}); err == nil || !strings.Contains(err.Error(), "was not unpacked") {
+			t.Errorf("%+v: %v, %v", image, entries, err)
 		}
 	}
 }
