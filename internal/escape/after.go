@@ -127,8 +127,20 @@ func (s *Suite) limits() policy.Limits {
 	return policy.Limits{PIDs: attack.PIDs, DiskBytes: s.disk, MemoryBytes: attack.MemoryBytes, Timeout: 2 * time.Minute}
 }
 
+// noRoot tells why there is no root on this backend for an agent to be; empty: there
+// is. In the bottle that lives, what is root is ours.
+func (e *end) noRoot() string {
+	if err := e.honest.result.Err; e.root && e.honest.result.Code == runner.ExitPreflight && err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
 // judge judges one case.
 func (e *end) judge(c attack.Case) UserReport {
+	if why := e.noRoot(); why != "" {
+		return UserReport{User: e.user, Verdict: NotApplicable, Reason: why}
+	}
 	u := UserReport{User: e.user, Verdict: Held, Attempts: 1}
 	found := e.twinHeld()
 	switch c.ID {

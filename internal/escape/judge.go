@@ -20,8 +20,10 @@ const (
 	NotRun       Verdict = "not-run"      // an attempt was not made
 	Inconclusive Verdict = "inconclusive" // it can't be said
 	Held         Verdict = "held"
-	Pending      Verdict = "pending" // it waits for a defence, and was not tried
-	Elsewhere    Verdict = "tests"   // the project's tests make it
+	// NotApplicable is one user's: the backend has no such user for an agent.
+	NotApplicable Verdict = "not-applicable"
+	Pending       Verdict = "pending" // it waits for a defence, and was not tried
+	Elsewhere     Verdict = "tests"   // the project's tests make it
 )
 
 // judge has all that is known of one user's go.
@@ -71,7 +73,7 @@ func (u *UserReport) note(found []finding) {
 	}
 }
 
-var order = []Verdict{Leaked, NotRun, Inconclusive, Held}
+var order = []Verdict{Leaked, NotRun, Inconclusive, Held, NotApplicable}
 
 func worse(a, b Verdict) bool { return slices.Index(order, a) < slices.Index(order, b) }
 

@@ -49,6 +49,7 @@ type UserReport struct {
 	Attempts int          `json:"attempts"`
 	Refused  int          `json:"refused"` // attempts that met a refusal; others may be harmless
 	Why      []string     `json:"why,omitempty"`
+	Reason   string       `json:"reason,omitempty"` // why it is not applicable
 	Tries    []attack.Try `json:"tries,omitempty"`
 }
 
