@@ -6,52 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/bot-bottle/action/internal/testenv"
-	"golang.org/x/sys/unix"
 )
-
-// inOwnNetwork runs do in a network namespace that has a loopback and nothing
-// else: the "host network" that a mutated guest is given there leads nowhere.
-func inOwnNetwork(t *testing.T, do func()) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		testenv.Skip(t, "making a network namespace for this test needs root")
-	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = loopbackUp()
-		}
-		if err == nil {
-			do()
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		t.Fatalf("making a network namespace: %v", err)
-	}
-}
-
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	req, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	req.SetUint16(unix.IFF_UP | unix.IFF_LOOPBACK)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req)
-}
 
 // mutated runs an agent that says so, with the points switched off.
 func mutated(t *testing.T, points, script string) result {
@@ -62,7 +21,7 @@ func mutated(t *testing.T, points, script string) result {
 }
 
 func TestMutationGuestWithANetworkIsNotStarted(t *testing.T) {
-	inOwnNetwork(t, func() {
+	testenv.InOwnNetwork(t, func() {
 		for _, c := range []struct{ points, why string }{
 			{"guest-network", "HostNetwork:true"},                     // what it was given is read
 			{"guest-network,given-unread", "proving the confinement"}, // what it can do is tried
@@ -76,7 +35,7 @@ func TestMutationGuestWithANetworkIsNotStarted(t *testing.T) {
 }
 
 func TestMutationWithoutTheNegativeProofTheNetworkIsThere(t *testing.T) {
-	inOwnNetwork(t, func() {
+	testenv.InOwnNetwork(t, func() {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Error(err)

@@ -84,6 +84,9 @@ func wrap(what string, err error) error {
 // workAndGather runs the agent and takes what it changed out of the guest, also of
 // an agent that failed: what it did may be worth a look.
 func (p *Proven) workAndGather(ctx context.Context) (g gathered, err error) {
+	if err := p.sidecar.Phase(ctx, WorkStage); err != nil {
+		return g, p.explainBreak(err)
+	}
 	g.agent, err = p.runAgent(ctx)
 	if p.plan.Workspace == nil || cutShort(err) {
 		return g, err
@@ -181,7 +184,11 @@ func (p *Proven) closeRoutes(ctx context.Context) error {
 	if !mutation.On(mutation.RoutesStayOpen) {
 		none.Egress = policy.Egress{}
 	}
-	if err := p.sidecar.Swap(ctx, none); err != nil {
+	err := p.sidecar.Swap(ctx, none)
+	if err == nil {
+		err = p.sidecar.Phase(ctx, string(term.StageCollect))
+	}
+	if err != nil {
 		return inStage(term.StageWork, fmt.Errorf("%w: closing the routes: %w", ErrBroken, err))
 	}
 	return nil

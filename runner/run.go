@@ -200,7 +200,13 @@ func (r *run) inGuest(ctx context.Context) (g gathered, err error) {
 // then is none of the agent's doing, and not counted as that.
 func (r *run) trials(ctx context.Context, proven *Proven) error {
 	for _, t := range r.plan.Trials {
-		if err := r.stage(ctx, t.Name(), func() error { return t.Try(ctx, proven) }); err != nil {
+		err := r.stage(ctx, t.Name(), func() error {
+			if err := r.sidecar.Phase(ctx, t.Name()); err != nil {
+				return err
+			}
+			return t.Try(ctx, proven)
+		})
+		if err != nil {
 			return err
 		}
 	}

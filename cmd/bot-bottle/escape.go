@@ -180,6 +180,9 @@ func writeEscape(dir string, r escape.Report) error {
 	if err := errors.Join(r.JUnit(&junit), writeJSON(&asJSON, r)); err != nil {
 		return err
 	}
+	if err := os.MkdirAll(dir, 0o700); err != nil { // somebody may have removed it meanwhile
+		return term.Errorf(term.StagePost, dir, "making the report's folder: %w", err)
+	}
 	for name, text := range map[string]string{"escape.json": asJSON.String(), "escape.md": r.Markdown(), "escape.xml": junit.String()} {
 		if err := atomicfile.Write(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			return term.Errorf(term.StagePost, dir, "writing the suite's report: %w", fmt.Errorf("%s: %w", name, err))

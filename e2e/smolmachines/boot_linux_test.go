@@ -156,7 +156,7 @@ func TestMisbehaviourEndsUnproven(t *testing.T) {
 		smolvmtest.AlreadyRunning:    "the machine runs already",
 		smolvmtest.StartSilent:       "smolvm doesn't say that it has started the machine",
 		smolvmtest.StartWrongProcess: "the VMM's process is not there",
-		smolvmtest.GuestNetwork:      "100.96.0.1:443",
+		smolvmtest.GuestNetwork:      "proving the confinement: as user 0: tcp",
 		smolvmtest.AnswersDNS:        "198.51.100.53:53",
 		smolvmtest.ExtraSocket:       "extra.sock",
 		smolvmtest.NoHardening:       "NoNewPrivs:true Seccomp:true",

@@ -131,6 +131,7 @@ type order struct {
 	Configure *wireConfig    `json:"configure,omitempty"`
 	EndProof  bool           `json:"end_proof,omitempty"`
 	Swap      *policy.Policy `json:"swap,omitempty"`
+	Phase     string         `json:"phase,omitempty"`
 }
 
 // answer is a line from the sidecar. ID is 0 where it was not asked.

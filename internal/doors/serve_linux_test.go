@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -174,6 +175,30 @@ func TestTheDoorsThatNothingIsBehindAreClosed(t *testing.T) {
 		if l.Kind == decision.KindVerdict && (l.Peer == "" || l.Epoch != 1) {
 			t.Errorf("line %+v", l)
 		}
+	}
+}
+
+func TestVerdictsNameTheStageThatTheSupervisorSays(t *testing.T) {
+	w := start(t)
+	w.configure(config())
+	ask := func() {
+		conn, err := w.dial(w.context(), decision.Egress)
+		w.must(err)
+		defer conn.Close()
+		fmt.Fprint(conn, "GET http://unlisted.example/ HTTP/1.1\r\nHost: unlisted.example\r\nConnection: close\r\n\r\n")
+		io.Copy(io.Discard, conn)
+	}
+	ask()
+	w.must(w.sidecar.Phase(w.context(), "work"))
+	ask()
+	var phases []string
+	for _, l := range w.decisions() {
+		if l.Kind == decision.KindVerdict && l.Host == "unlisted.example" {
+			phases = append(phases, l.Phase)
+		}
+	}
+	if !slices.Equal(phases, []string{"prove", "work"}) {
+		t.Errorf("got %q", phases)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/bot-bottle/action/internal/doors/decision"
 	"github.com/bot-bottle/action/internal/doors/egress"
 	"github.com/bot-bottle/action/internal/policy"
+	"github.com/bot-bottle/action/internal/term"
 )
 
 // server is the configured sidecar: the doors of one bottle.
@@ -35,6 +36,7 @@ func newServer(in *inherited, l *link, c *wireConfig, roots *x509.CertPool) (*se
 	if err != nil {
 		return nil, err
 	}
+	log.SetPhase(string(term.StageProve))
 	s := &server{link: l, log: log, listeners: map[decision.Door]net.Listener{}}
 	s.epoch.Store(c.Policy.Epoch)
 	for door, listener := range in.listeners {
@@ -116,6 +118,9 @@ func (s *server) do(o order) error {
 		return nil
 	case o.Swap != nil:
 		return s.swap(*o.Swap)
+	case o.Phase != "":
+		s.log.SetPhase(o.Phase)
+		return nil
 	}
 	return errors.New("obeying an order: this sidecar doesn't know it")
 }

@@ -230,6 +230,12 @@ func (s *Sidecar) EndProof(ctx context.Context) error {
 	return err
 }
 
+// Phase names the stage of the job to which the doors' verdicts belong from now on.
+func (s *Sidecar) Phase(ctx context.Context, name string) error {
+	_, err := s.ask(ctx, order{Phase: name}, term.StageWork)
+	return err
+}
+
 // Swap replaces the policy whole. When it returns nil, each request is judged by
 // p, and what p no longer allows of those under way has been broken off. Where
 // there is an error the old policy stays in force.

@@ -5,10 +5,13 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/xml"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -233,12 +236,67 @@ func TestAReportHoldsOnlyIfEveryUserTriedEveryCase(t *testing.T) {
 		if err := r.JUnit(&xmlText); err != nil {
 			t.Fatal(err)
 		}
+		validJUnit(t, xmlText.String())
 		var suite junitSuite
 		if err := xml.Unmarshal([]byte(xmlText.String()), &suite); err != nil || suite.Tests != 3 || suite.Failures+suite.Errors != 2 || suite.Skipped != 1 || len(suite.Cases) != 3 {
 			t.Errorf("%v\n%s", err, &xmlText)
 		}
 		if err := r.Table(&table); err != nil || strings.Contains(table.String()+r.Markdown(), "\x1b[31m") {
 			t.Errorf("%v\n%s", err, &table)
+		}
+	}
+}
+
+// junit is what the readers of JUnit's XML agree on (Ant's and Jenkins' schemas): by
+// element, the elements that may stand in it, the attributes that it has to have, and
+// those that it may have.
+var junit = map[string]struct{ within, required, optional string }{
+	"testsuite": {"", "name tests failures errors", "skipped time timestamp hostname id package"},
+	"testcase":  {"testsuite", "name classname", "time status assertions"},
+	"failure":   {"testcase", "", "message type"},
+	"error":     {"testcase", "", "message type"},
+	"skipped":   {"testcase", "", "message"},
+}
+
+// validJUnit holds a document against the schema.
+func validJUnit(t *testing.T, text string) {
+	t.Helper()
+	var within []string
+	d := xml.NewDecoder(strings.NewReader(text))
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		switch e := token.(type) {
+		case xml.StartElement:
+			rule, known := junit[e.Name.Local]
+			if parent := strings.Join(within[max(0, len(within)-1):], ""); !known || parent != rule.within {
+				t.Errorf("<%s> in <%s>", e.Name.Local, parent)
+			}
+			has := map[string]string{}
+			for _, a := range e.Attr {
+				has[a.Name.Local] = a.Value
+				if !slices.Contains(strings.Fields(rule.required+" "+rule.optional), a.Name.Local) {
+					t.Errorf("<%s> has %s", e.Name.Local, a.Name.Local)
+				}
+			}
+			for _, name := range strings.Fields(rule.required) {
+				if has[name] == "" {
+					t.Errorf("<%s> has no %s", e.Name.Local, name)
+				}
+			}
+			for _, name := range []string{"tests", "failures", "errors", "skipped", "time"} {
+				if _, err := strconv.ParseFloat(has[name], 64); has[name] != "" && err != nil {
+					t.Errorf("<%s> has %s=%q", e.Name.Local, name, has[name])
+				}
+			}
+			within = append(within, e.Name.Local)
+		case xml.EndElement:
+			within = within[:len(within)-1]
 		}
 	}
 }

@@ -43,9 +43,10 @@ const (
 // path) is bounded in length before it gets here and must never leave the host
 // for a refused request.
 type Line struct {
-	ID      uint64    `json:"id"`   // set by the log; the same in verdict and end
-	Kind    Kind      `json:"kind"` // set by the log
-	Time    time.Time `json:"time"` // set by the log; UTC
+	ID      uint64    `json:"id"`              // set by the log; the same in verdict and end
+	Kind    Kind      `json:"kind"`            // set by the log
+	Time    time.Time `json:"time"`            // set by the log; UTC
+	Phase   string    `json:"phase,omitempty"` // set by the log: the stage of the job, "prove", "escape", "work", "collect"
 	Door    Door      `json:"door"`
 	Epoch   uint64    `json:"epoch,omitempty"` // of the policy that judged
 	Verdict Verdict   `json:"verdict,omitempty"`

@@ -53,6 +53,7 @@ type FileLog struct {
 	now  func() time.Time
 
 	mu      sync.Mutex
+	phase   string
 	last    uint64
 	used    int64                // bytes written
 	refused int64                // of these, for refusals and their ends
@@ -85,6 +86,13 @@ func OpenLog(f *os.File, o Options) (*FileLog, error) {
 	return &FileLog{file: f, max: o.MaxBytes, now: time.Now, used: info.Size(), open: map[uint64]undecided{}}, nil
 }
 
+// SetPhase names the stage of the job to which verdicts belong from now on.
+func (g *FileLog) SetPhase(phase string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.phase = phase
+}
+
 // Verdict writes l as a verdict line and gives its id. Id, kind and time are set
 // here.
 func (g *FileLog) Verdict(l Line) (uint64, error) {
@@ -92,7 +100,7 @@ func (g *FileLog) Verdict(l Line) (uint64, error) {
 	defer g.mu.Unlock()
 	g.last++
 	now := g.now()
-	l.ID, l.Kind, l.Time, l.Error = g.last, KindVerdict, now.UTC(), clip(l.Error)
+	l.ID, l.Kind, l.Time, l.Phase, l.Error = g.last, KindVerdict, now.UTC(), g.phase, clip(l.Error)
 	line, err := g.encode(l)
 	if err != nil {
 		return 0, err

@@ -88,6 +88,18 @@ func TestAVerdictAndItsEndShareAnID(t *testing.T) {
 	}
 }
 
+func TestAVerdictNamesTheStageItBelongsTo(t *testing.T) {
+	f := newFile(t)
+	g := open(t, f, decision.Options{})
+	verdict(t, g, allowed)
+	g.SetPhase("escape")
+	verdict(t, g, refused)
+	got := lines(t, f)
+	if len(got) != 2 || got[0].Phase != "" || got[1].Phase != "escape" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestADurationThatTheDoorMeasuredStays(t *testing.T) {
 	f := newFile(t)
 	g := open(t, f, decision.Options{})

@@ -47,7 +47,7 @@ func Table() []Defence {
 		{"the routes end with the agent", p(mutation.RoutesStayOpen), nil, e2e("RoutesStayOpen")},
 		{"no network in the guest, what it was given is compared, and the proof", p(mutation.GuestNetwork, mutation.GivenUnread, mutation.ProofNegative),
 			[]string{"N03", "N04", "N08", "N12", "N13", "N14", "N19", "D03", "D04", "D07", "F12"},
-			e2e("GuestWithANetworkIsNotStarted", "WithoutTheNegativeProofTheNetworkIsThere")},
+			append(e2e("GuestWithANetworkIsNotStarted", "WithoutTheNegativeProofTheNetworkIsThere"), "e2e/smolmachines TestMutationTheSuiteSeesTheNetworkOfAMachine")},
 		{"the positive part of the proof", p(mutation.ProofPositive), nil, e2e("WithoutThePositiveProofADeafDoorIsNotSeen")},
 		{"the filter of a container's system calls", p(mutation.GuestSyscalls), nil, e2e("ContainerWithoutTheFilterMakesANamespace")},
 		{"nothing but the doors is mounted, what it was given is compared, and the proof", p(mutation.GuestSocket, mutation.GivenUnread, mutation.ProofNegative), []string{"F12"}, e2e("OneMoreSocketIsSeen")},

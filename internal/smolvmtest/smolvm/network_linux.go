@@ -16,17 +16,28 @@ const (
 	gateway  = "100.96.0.1"
 )
 
-// openNetwork makes what the VMM has of a network answer: the jail's loopback gets a
-// stranger's address, and somebody listens there.
+// host is the mask of one address.
+const host = "255.255.255.255"
+
+// outside are networks that a guest takes for the world.
+var outside = []struct{ address, mask string }{
+	{gateway, "255.192.0.0"}, {"192.0.2.1", "255.255.255.0"}, {"198.51.100.1", "255.255.255.0"}, {"203.0.113.1", "255.255.255.0"},
+	{"10.0.0.1", "255.0.0.0"}, {"172.16.0.1", "255.240.0.0"}, {"192.168.0.1", "255.255.0.0"}, {"169.254.0.1", "255.255.0.0"},
+}
+
+// openNetwork makes what the VMM has of a network answer: the jail's loopback gets
+// strangers' addresses, and somebody listens at the gateway's.
 func (w *world) openNetwork() error {
 	if err := up("lo"); err != nil {
 		return fmt.Errorf("opening the network: %w", err)
 	}
 	if w.config.Does(smolvmtest.AnswersDNS) {
-		return errors.Join(address("lo:1", resolver), answer())
+		return errors.Join(address("lo:1", resolver, host), answer())
 	}
-	if err := address("lo:1", gateway); err != nil {
-		return err
+	for i, network := range outside {
+		if err := address(fmt.Sprintf("lo:%d", i+1), network.address, network.mask); err != nil {
+			return err
+		}
 	}
 	l, err := net.Listen("tcp", gateway+":443")
 	if err != nil {
@@ -75,11 +86,11 @@ func up(name string) error {
 	})
 }
 
-func address(name, ip string) error {
+func address(name, ip, mask string) error {
 	for _, set := range []struct {
 		request uint
 		ip      string
-	}{{unix.SIOCSIFADDR, ip}, {unix.SIOCSIFNETMASK, "255.255.255.255"}} {
+	}{{unix.SIOCSIFADDR, ip}, {unix.SIOCSIFNETMASK, mask}} {
 		err := withInterface(name, func(fd int, ifr *unix.Ifreq) error {
 			if err := ifr.SetInet4Addr(net.ParseIP(set.ip).To4()); err != nil {
 				return err
