@@ -186,7 +186,7 @@ func TestEscapeSuiteWithoutItsSidecarDoesNotHold(t *testing.T) {
 	}
 	cmd.Wait()
 	var report escape.Report
-	if err := json.Unmarshal([]byte(w.read(dir, "escape.json")), &report); err != nil || killed == 0 || report.Held || report.Error == "" || cmd.ProcessState.ExitCode() != 8 {
+	if err := json.Unmarshal([]byte(w.read(dir, "escape.json")), &report); err != nil || killed == 0 || report.Held || report.Error == "" && len(report.Cases) > 0 || cmd.ProcessState.ExitCode() != 8 {
 		t.Errorf("%v, %d killed, exit code %d, held %v, %q", err, killed, cmd.ProcessState.ExitCode(), report.Held, report.Error)
 	}
 	w.nothingLeft()

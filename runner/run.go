@@ -202,7 +202,7 @@ func (r *run) trials(ctx context.Context, proven *Proven) error {
 	for _, t := range r.plan.Trials {
 		err := r.stage(ctx, t.Name(), func() error {
 			if err := r.sidecar.Phase(ctx, t.Name()); err != nil {
-				return err
+				return r.explainBreak(err)
 			}
 			return t.Try(ctx, proven)
 		})

@@ -235,7 +235,7 @@ func (e *end) memory() []finding {
 	r := e.ruins.result
 	switch {
 	case strings.Contains(e.ruins.printed, attack.Survived):
-		return []finding{{Leaked, fmt.Sprintf("the guest has four times %s", term.Bytes(attack.MemoryBytes))}}
+		return []finding{{Leaked, fmt.Sprintf("the guest has twice %s", term.Bytes(attack.MemoryBytes))}}
 	case r.Err == nil || r.Report.Agent == nil:
 		return []finding{{Inconclusive, fmt.Sprintf("the hog was not seen to be ended: %v", r.Err)}}
 	}

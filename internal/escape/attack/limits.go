@@ -13,12 +13,12 @@ import (
 const (
 	PIDs        = 64
 	DiskBytes   = 256 << 20
-	MemoryBytes = 768 << 20
+	MemoryBytes = 1280 << 20
 )
 
 // muchMore is how many times its processes the guest tries to have: a backend may
 // give some more than was asked for, for what it runs itself.
-const muchMore = 4
+const muchMore = 2
 
 // exhaust takes all that it can get of each thing, and gives it back.
 func exhaust(p *prober) []Try {
