@@ -118,7 +118,7 @@ func (w *world) action(stdout runner.Output) action.World {
 // ask, as the host.
 func connectForge(env action.Environment, in action.Inputs) (forge.Forge, error) {
 	if !env.Gitea {
-		return github.New(env.APIURL, env.Repository, in.Token)
+		return github.New(github.Config{API: env.APIURL, Repository: env.Repository, Token: in.Token})
 	}
 	config, err := manifest.LoadConfig(manifest.HostFolder)
 	if err != nil {

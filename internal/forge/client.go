@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 )
 
@@ -12,11 +13,11 @@ var errTooLong = fmt.Errorf("the answer has more than %d bytes", MaxAnswerBytes)
 
 // Client gives an HTTP client for an API: answers are bounded in bytes and time,
 // and redirects are not followed, so that a credential goes where it is meant to
-// go and nowhere else.
-func Client() *http.Client {
+// go and nowhere else. What fails for now is tried again with patience.
+func Client(p Patience) *http.Client {
 	return &http.Client{
-		Timeout:       Timeout,
-		Transport:     bounded{http.DefaultTransport},
+		Timeout:       p.limit(),
+		Transport:     bounded{retrying{http.DefaultTransport, p}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -52,4 +53,10 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		return n, errTooLong
 	}
 	return n, err
+}
+
+// neverSent tells whether err came before anything of the request had left.
+func neverSent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }

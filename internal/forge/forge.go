@@ -1,5 +1,6 @@
 // Package forge asks Gitea, Forgejo and GitHub the few things that decide whether
-// a job may run: who may write, what a pull request is made of, what was said.
+// a job may run: who may write, what a pull request is made of, what was said. It
+// tells them, too, what a job did: by statuses, comments, issues, pull requests.
 //
 // It promises that an answer is the forge's own, never taken from a name, that
 // every answer is bounded in bytes, pages and time, and that an error says which
@@ -101,6 +102,7 @@ type PullRequest struct {
 	Base    Repository
 	BaseRef string
 	BaseSHA string // the base branch's commit, as the forge gives it
+	URL     string // for a browser
 }
 
 // Comment is one of a thread.

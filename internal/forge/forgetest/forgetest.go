@@ -3,8 +3,11 @@
 package forgetest
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -24,6 +27,7 @@ type Server struct {
 
 	mu    sync.Mutex
 	asked []*http.Request
+	said  []string
 }
 
 // New starts a double that ends with the test. What it has no answer for is 404,
@@ -37,9 +41,7 @@ func New(t testing.TB, answers map[string]Answer) *Server {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	s.asked = append(s.asked, r)
-	s.mu.Unlock()
+	s.keep(r)
 	a, ok := s.Answers[r.Method+" "+r.URL.RequestURI()]
 	if !ok {
 		a, ok = s.Answers[r.Method+" "+r.URL.EscapedPath()]
@@ -59,6 +61,23 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(a.Status)
 	}
 	_, _ = w.Write([]byte(a.Body)) // the client may have gone
+}
+
+// keep keeps r, and what it said.
+func (s *Server) keep(r *http.Request) {
+	body, _ := io.ReadAll(r.Body) // what breaks here breaks for the handler, too
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, r)
+	s.said = append(s.said, strings.TrimSpace(r.Method+" "+r.URL.RequestURI()+" "+strings.TrimSpace(string(body))))
+}
+
+// Said gives the requests so far, each as "METHOD /path?query body".
+func (s *Server) Said() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.said...)
 }
 
 // Asked gives the requests so far.

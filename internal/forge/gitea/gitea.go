@@ -31,6 +31,7 @@ type Config struct {
 	Repository string       // "owner/name"
 	Job        secret.Value // the job's token
 	Host       secret.Value // the host's credential; empty: Access is ErrRight
+	Patience   forge.Patience
 }
 
 // Forge is Gitea or Forgejo for one repository.
@@ -52,7 +53,7 @@ func New(c Config) (*Forge, error) {
 func (f *Forge) client(ctx context.Context, token secret.Value) (*gitea.Client, error) {
 	client, err := gitea.NewClient(f.config.Server,
 		gitea.SetContext(ctx),
-		gitea.SetHTTPClient(forge.Client()),
+		gitea.SetHTTPClient(forge.Client(f.config.Patience)),
 		gitea.SetGiteaVersion(""),      // don't ask: Forgejo's numbers mean something else
 		gitea.SetToken(token.Reveal()), // sent to the API alone: no redirect is followed
 	)
@@ -134,15 +135,20 @@ func (f *Forge) PullRequest(ctx context.Context, number int64) (forge.PullReques
 	if err != nil {
 		return forge.PullRequest{}, forge.Explain(err, status(r), "read:repository", "asking the forge for pull request %d of %q", number, f.config.Repository)
 	}
-	pr := forge.PullRequest{
-		Number: p.Index, Title: p.Title, Body: p.Body, Author: user(p.Poster),
-		Head: repository(p.Head.Repository), HeadRef: p.Head.Ref, HeadSHA: p.Head.Sha,
-		Base: repository(p.Base.Repository), BaseRef: p.Base.Ref, BaseSHA: p.Base.Sha,
-	}
+	return pullRequest(p), nil
+}
+
+// pullRequest is without branches where the answer has none.
+func pullRequest(p *gitea.PullRequest) forge.PullRequest {
+	pr := forge.PullRequest{Number: p.Index, Title: p.Title, Body: p.Body, Author: user(p.Poster), URL: p.HTMLURL}
 	if p.Created != nil {
 		pr.Created = *p.Created
 	}
-	return pr, nil
+	if p.Head != nil && p.Base != nil {
+		pr.Head, pr.HeadRef, pr.HeadSHA = repository(p.Head.Repository), p.Head.Ref, p.Head.Sha
+		pr.Base, pr.BaseRef, pr.BaseSHA = repository(p.Base.Repository), p.Base.Ref, p.Base.Sha
+	}
+	return pr
 }
 
 // pushEntry is the type of a timeline entry that a push to the head makes, with

@@ -17,27 +17,34 @@ import (
 // perPage is the most that GitHub gives at once.
 const perPage = 100
 
+// Config says which server is asked about which repository, and as whom.
+type Config struct {
+	API        string       // GITHUB_API_URL: https://api.github.com
+	Repository string       // "owner/name"
+	Token      secret.Value // may be a job's own
+	Patience   forge.Patience
+}
+
 // Forge is GitHub for one repository.
 type Forge struct {
 	client      *github.Client
 	owner, name string
 }
 
-// New gives the forge whose API is at apiURL (GITHUB_API_URL) for the repository
-// "owner/name". The token may be a job's own.
-func New(apiURL, repository string, token secret.Value) (*Forge, error) {
-	owner, name, err := forge.SplitRepository(repository)
+// New gives the forge of c. Nothing is asked yet.
+func New(c Config) (*Forge, error) {
+	owner, name, err := forge.SplitRepository(c.Repository)
 	if err != nil {
 		return nil, err
 	}
-	base := strings.TrimSuffix(apiURL, "/") + "/"
+	base := strings.TrimSuffix(c.API, "/") + "/"
 	client, err := github.NewClient(
-		github.WithHTTPClient(forge.Client()),
+		github.WithHTTPClient(forge.Client(c.Patience)),
 		github.WithURLs(&base, &base),
-		github.WithAuthToken(token.Reveal()), // sent to the API alone: no redirect is followed
+		github.WithAuthToken(c.Token.Reveal()), // sent to the API alone: no redirect is followed
 	)
 	if err != nil {
-		return nil, term.Errorf(term.StageUsage, "", "reading the API's address %q: %w", apiURL, err)
+		return nil, term.Errorf(term.StageUsage, "", "reading the API's address %q: %w", c.API, err)
 	}
 	return &Forge{client, owner, name}, nil
 }
@@ -90,13 +97,18 @@ func (f *Forge) PullRequest(ctx context.Context, number int64) (forge.PullReques
 		return forge.PullRequest{}, forge.Explain(err, status(r), "pull-requests: read",
 			"asking GitHub for pull request %d of %q", number, f.subject())
 	}
+	return pullRequest(p), nil
+}
+
+func pullRequest(p *github.PullRequest) forge.PullRequest {
 	head, base := p.GetHead(), p.GetBase()
 	return forge.PullRequest{
 		Number: int64(p.GetNumber()), Title: p.GetTitle(), Body: p.GetBody(),
 		Author: user(p.GetUser()), Created: p.GetCreatedAt().Time,
 		Head: repository(head.GetRepo()), HeadRef: head.GetRef(), HeadSHA: head.GetSHA(),
 		Base: repository(base.GetRepo()), BaseRef: base.GetRef(), BaseSHA: base.GetSHA(),
-	}, nil
+		URL: p.GetHTMLURL(),
+	}
 }
 
 // PushedAt looks for the newest activity of the head's branch, which bears the

@@ -19,7 +19,7 @@ const repo = "/repos/acme/widgets"
 func connect(t *testing.T, answers map[string]forgetest.Answer) (*Forge, *forgetest.Server) {
 	t.Helper()
 	s := forgetest.New(t, answers)
-	f, err := New(s.URL, "acme/widgets", secret.New("token", "job-token"))
+	f, err := New(Config{API: s.URL, Repository: "acme/widgets", Token: secret.New("token", "job-token")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestAnEndlessThreadEnds(t *testing.T) {
 
 func TestARepositoryThatIsNoneIsRefused(t *testing.T) {
 	for _, name := range []string{"", "a", "a/b/c", "a/..", "/b", "a/"} {
-		if _, err := New("https://api.github.com", name, secret.Value{}); err == nil {
+		if _, err := New(Config{API: "https://api.github.com", Repository: name}); err == nil {
 			t.Errorf("%q was taken", name)
 		}
 	}
