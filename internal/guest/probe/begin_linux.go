@@ -174,15 +174,28 @@ func sendConnected(fd int, payload []byte) error {
 	return nil
 }
 
-// connectDatagram sends on a connected socket, which is told of refusals.
+// connectDatagram sends on a connected socket, which is told of refusals, and
+// sends again while nothing comes.
 func (r run) connectDatagram(to address, payload []byte) (*attempt, error) {
-	return r.datagram(to, func(fd int) error {
+	a, err := r.datagram(to, func(fd int) error {
 		if err := unix.Connect(fd, to.sa); err != nil {
 			return err
 		}
 		_, err := unix.Write(fd, payload)
 		return err
 	})
+	if a != nil {
+		a.again = func() error { return writeAgain(a.fd, payload) }
+	}
+	return a, err
+}
+
+// writeAgain is told, as an error of its own, what became of what was sent before.
+func writeAgain(fd int, payload []byte) error {
+	if _, err := unix.Write(fd, payload); err != nil && !errors.Is(err, unix.EAGAIN) {
+		return err
+	}
+	return errPending
 }
 
 func (r run) sendto(to address, payload []byte) (*attempt, error) {

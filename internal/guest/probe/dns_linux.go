@@ -69,10 +69,10 @@ func together(open []*attempt, refusal error) (*attempt, error) {
 		unix.EpollCtl(set, unix.EPOLL_CTL_ADD, a.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(a.fd)})
 	}
 	waiting := open
-	look := func() error {
+	each := func(do func(*attempt) error) error {
 		var rest []*attempt
 		for _, a := range waiting {
-			err := a.look()
+			err := do(a)
 			if err == nil {
 				return nil
 			}
@@ -87,7 +87,12 @@ func together(open []*attempt, refusal error) (*attempt, error) {
 		}
 		return refusal
 	}
-	return &attempt{fd: set, events: unix.POLLIN, look: look, also: func() { closeAll(open) }}, nil
+	return &attempt{
+		fd: set, events: unix.POLLIN,
+		look:  func() error { return each(func(a *attempt) error { return a.look() }) },
+		again: func() error { return each(func(a *attempt) error { return a.again() }) },
+		also:  func() { closeAll(open) },
+	}, nil
 }
 
 func closeAll(open []*attempt) {

@@ -23,7 +23,8 @@ type attempt struct {
 	fd     int
 	events int16
 	look   func() error
-	also   func() // closes what is open besides fd; may be nil
+	again  func() error // sends once more, as look's error; nil: what was sent can't be lost
+	also   func()       // closes what is open besides fd; may be nil
 }
 
 // finished is an attempt that is over already; err is as attempt.look gives it.
@@ -49,6 +50,34 @@ type pending struct {
 	*attempt
 	result *Result
 	start  time.Time
+	sent   time.Time // the last time
+}
+
+// resendAfter is how long a datagram's fate is waited for before it is sent again:
+// kernels limit how many refusals they tell of (gVisor fifty at once, then one each
+// millisecond; Linux's net.ipv4.icmp_msgs_per_sec), and a refusal that was left out
+// for that would pass for silence.
+const resendAfter = 250 * time.Millisecond
+
+// look tells what has come of w, after a poll that said ready.
+func (w *pending) look(ready bool) error {
+	err := errPending
+	if ready {
+		err = w.attempt.look()
+	}
+	if errors.Is(err, errPending) && w.again != nil && time.Since(w.sent) >= resendAfter {
+		w.sent = time.Now()
+		err = w.again()
+	}
+	return err
+}
+
+// due is when w is to be looked at next, even if nothing comes.
+func (w *pending) due() time.Time {
+	if at := w.sent.Add(resendAfter); w.again != nil && at.Before(w.deadline()) {
+		return at
+	}
+	return w.deadline()
 }
 
 func (w *pending) deadline() time.Time { return w.start.Add(w.result.Try.wait()) }
@@ -102,7 +131,8 @@ func tryAll(ctx context.Context, p Plan) []Result {
 	var waiting []*pending
 	for _, i := range quickFirst(p.Tries) {
 		results[i].Try = p.Tries[i]
-		w := &pending{result: &results[i], start: time.Now()}
+		now := time.Now()
+		w := &pending{result: &results[i], start: now, sent: now}
 		var err error
 		if w.attempt, err = shared.begin(p.Tries[i]); w.attempt == nil {
 			w.finish(err)
@@ -135,10 +165,10 @@ const contextSlice = 100 * time.Millisecond
 // still under way.
 func wait(ctx context.Context, waiting []*pending) []*pending {
 	fds := make([]unix.PollFd, len(waiting))
-	next := waiting[0].deadline()
+	next := waiting[0].due()
 	for i, w := range waiting {
 		fds[i] = unix.PollFd{Fd: int32(w.fd), Events: w.events}
-		if d := w.deadline(); d.Before(next) {
+		if d := w.due(); d.Before(next) {
 			next = d
 		}
 	}
@@ -154,10 +184,7 @@ func wait(ctx context.Context, waiting []*pending) []*pending {
 	}
 	var rest []*pending
 	for i, w := range waiting {
-		err := errPending
-		if fds[i].Revents != 0 {
-			err = w.look()
-		}
+		err := w.look(fds[i].Revents != 0)
 		if errors.Is(err, errPending) && time.Now().Before(w.deadline()) {
 			rest = append(rest, w)
 			continue

@@ -103,6 +103,29 @@ func TestSilenceEndsWithTheDeadlineOfTheTry(t *testing.T) {
 	}
 }
 
+// The refusal of the first datagram never comes here, as where a kernel has told of
+// too many others.
+func TestADatagramIsSentAgainWhileNothingComes(t *testing.T) {
+	for _, kind := range []Kind{KindUDPConnect, KindDNS} {
+		l, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		target := l.LocalAddr().String()
+		got := make(chan error, 1)
+		go func() {
+			_, _, err := l.ReadFrom(make([]byte, 512))
+			l.Close()
+			got <- err
+		}()
+		r := try(t, kind, target)
+		if err := <-got; err != nil || r.Outcome != Refused || r.Errno != "ECONNREFUSED" || r.Elapsed < resendAfter {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+}
+
 func TestADeadlineThatPassesBeforeTheWaitIsNoEndlessWait(t *testing.T) {
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
