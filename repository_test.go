@@ -27,7 +27,7 @@ var layers = []struct {
 }{
 	{[]string{"cmd", "e2e", "tools", "examples"}, 7},
 	{[]string{"action"}, 6},
-	{[]string{"internal/escape", "internal/operator"}, 5},
+	{[]string{"internal/escape", "internal/operator", "internal/post"}, 5},
 	{[]string{"runner"}, 4},
 	{[]string{"backends", "internal/doors", "internal/forge", "internal/workspace", "internal/report", "internal/provider", "internal/guest", "internal/collector"}, 3},
 	{[]string{"internal/manifest", "preflight"}, 2},

@@ -1,6 +1,7 @@
 package action
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,9 @@ type Environment struct {
 	Attempt              int    // from 1
 	Workspace            string // absolute
 	Gitea                bool   // or Forgejo
+	Workflow, Job        string // names, which the workflow's author chose
+	Runner               string // the runner's name; may be empty
+	RunURL               string // of the job's log, for a browser; empty: not told
 }
 
 // ReadEnvironment reads it and refuses what is not there.
@@ -31,8 +35,10 @@ func ReadEnvironment(getenv func(string) string) (Environment, error) {
 		TriggeringActor: getenv("GITHUB_TRIGGERING_ACTOR"),
 		Workspace:       getenv("GITHUB_WORKSPACE"),
 		Gitea:           getenv("GITEA_ACTIONS") == "true" || getenv("FORGEJO_ACTIONS") == "true",
-		Attempt:         1,
+		Workflow:        getenv("GITHUB_WORKFLOW"), Job: getenv("GITHUB_JOB"), Runner: getenv("RUNNER_NAME"),
+		Attempt: 1,
 	}
+	e.RunURL = runURL(e, getenv)
 	if getenv("GITHUB_ACTIONS") != "true" {
 		return e, term.Errorf(term.StageUsage, "GITHUB_ACTIONS", "reading the runner's environment: no runner of GitHub, Gitea or Forgejo started this").
 			WithHint("this verb is for action.yml; a person uses bot-bottle run")
@@ -48,4 +54,20 @@ func ReadEnvironment(getenv func(string) string) (Environment, error) {
 		e.Attempt = n
 	}
 	return e, nil
+}
+
+// runForm is that of a run's number.
+var runForm = regexp.MustCompile(`^[0-9]{1,20}$`)
+
+// runURL is the page of the run: by its id, and on Forgejo by its number in the
+// repository (routers/web/web.go of each).
+func runURL(e Environment, getenv func(string) string) string {
+	run := getenv("GITHUB_RUN_ID")
+	if getenv("FORGEJO_ACTIONS") == "true" {
+		run = getenv("GITHUB_RUN_NUMBER")
+	}
+	if e.ServerURL == "" || !runForm.MatchString(run) {
+		return ""
+	}
+	return e.ServerURL + "/" + e.Repository + "/actions/runs/" + run
 }

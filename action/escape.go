@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/bot-bottle/action/internal/escape"
-	"github.com/bot-bottle/action/runner"
 )
 
 // alone tells whether nothing but the suite is asked for: it needs neither a
@@ -15,15 +14,14 @@ func (in Inputs) alone() bool {
 }
 
 // attack boots a bottle for the suite alone, has it attacked, and tells.
-func (w World) attack(ctx context.Context, v *voice, h Handover, in Inputs) runner.Result {
+func (w World) attack(ctx context.Context, v *voice, h Handover, in Inputs) done {
 	suite, err := escape.New(ctx, in.Escape, nil)
 	if err != nil {
-		return Refusal(err)
+		return done{Result: Refusal(err)}
 	}
 	defer suite.Close()
 	result := w.Attack(ctx, h.runName(), in.Backend, suite, v)
-	w.tellSuite(v, suite)
-	return result
+	return done{result, w.tellSuite(v, suite, result.Report.Dir)}
 }
 
 // quickly gives the suite that is to run in the job's own bottle, or nil.
@@ -34,16 +32,17 @@ func (in Inputs) quickly(ctx context.Context) (*escape.Suite, error) {
 	return escape.New(ctx, escape.Quick, nil)
 }
 
-// tellSuite writes what came of a suite into the log, in a group of its own, and
-// into the summary.
-func (w World) tellSuite(v *voice, suite *escape.Suite) {
+// tellSuite writes what came of a suite into the log, in a group of its own, into
+// the summary, and into the report's folder. It gives nil if its bottle never came
+// to it.
+func (w World) tellSuite(v *voice, suite *escape.Suite, dir string) *escape.Report {
 	r := suite.Report()
 	if len(r.Cases) == 0 {
-		return // its bottle never came to it
+		return nil
 	}
 	var table strings.Builder
-	if r.Table(&table) != nil {
-		return
+	if err := r.Table(&table); err != nil {
+		v.failure(err)
 	}
 	v.action.Group("sandbox-escape suite")
 	for line := range strings.Lines(table.String()) {
@@ -53,4 +52,10 @@ func (w World) tellSuite(v *voice, suite *escape.Suite) {
 	if err := writeSummary(w.Getenv("GITHUB_STEP_SUMMARY"), r.Markdown()+"\n"); err != nil {
 		v.failure(err)
 	}
+	if dir != "" {
+		if err := r.Write(dir); err != nil {
+			v.failure(err)
+		}
+	}
+	return &r
 }

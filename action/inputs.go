@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/action/internal/escape"
+	"github.com/bot-bottle/action/internal/post"
 	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
 )
@@ -29,6 +30,7 @@ type Inputs struct {
 	PreflightOnly bool
 	ReportDir     string
 	Model         string
+	Post          []post.Kind // what the forge is told of the step
 }
 
 // Failure is a kind of ending that may fail the step.
@@ -167,6 +169,25 @@ func (r *reader) failOn(name string) []Failure {
 	return on
 }
 
+// post is empty for nothing, as where the input isn't given: the default is
+// action.yml's.
+func (r *reader) post(name string) []post.Kind {
+	var kinds []post.Kind
+	for _, word := range r.list(name) {
+		if word != "none" && !slices.Contains(post.Kinds, post.Kind(word)) {
+			r.fail(name, "%q is none of %v, none", term.Shorten(word, 60), post.Kinds)
+		}
+		kinds = append(kinds, post.Kind(word))
+	}
+	if !slices.Contains(kinds, "none") {
+		return kinds
+	}
+	if len(kinds) > 1 {
+		r.fail(name, "none stands beside something else")
+	}
+	return nil
+}
+
 func (r *reader) escape(name string) escape.Tier {
 	switch value := r.line(name); value {
 	case "", "off":
@@ -200,6 +221,7 @@ func ParseInputs(given map[string]string) (Inputs, error) {
 		PreflightOnly: r.boolean("preflight-only"),
 		ReportDir:     r.line("report-dir"),
 		Model:         r.line("model"),
+		Post:          r.post("post"),
 	}
 	r.known()
 	in.check(r)
@@ -222,5 +244,8 @@ func (in Inputs) check(r *reader) {
 	}
 	if in.Command != "" && (in.Agent != "" || in.Prompt != "" || in.PromptFile != "") {
 		r.fail("command", "an agent or a prompt is given as well, and a command takes neither")
+	}
+	if slices.Contains(in.Post, post.Issue) && in.Escape == "" {
+		r.fail("post", "the issue is about the sandbox-escape suite, and the input %q is off", "escape")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bot-bottle/action/internal/post"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
@@ -18,13 +19,14 @@ import (
 func TestInputsAreRead(t *testing.T) {
 	in, err := ParseInputs(map[string]string{
 		"token": "t", "bottle": "base, claude-dev", "agent": "fixer", "prompt": "do\nthis\n", "backend": "gvisor", "timeout": "90s",
-		"escape": "off", "pull-request": "true", "fail-on": "agent,refused", "preflight-only": "false", "model": "m", "bottle-path": "/x", "install": "false",
+		"escape": "off", "pull-request": "true", "fail-on": "agent,refused", "preflight-only": "false", "model": "m", "post": "comment,status", "bottle-path": "/x", "install": "false",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(in.Bottles, []string{"base", "claude-dev"}) || in.Prompt != "do\nthis" || in.Timeout != 90*time.Second || !in.PullRequest ||
-		!slices.Equal(in.FailOn, []Failure{FailAgent, FailRefused}) || in.Token.Reveal() != "t" {
+		!slices.Equal(in.FailOn, []Failure{FailAgent, FailRefused}) || in.Token.Reveal() != "t" ||
+		!slices.Equal(in.Post, []post.Kind{post.Comment, post.Status}) {
 		t.Errorf("got %+v", in)
 	}
 }
@@ -45,6 +47,9 @@ func TestWrongInputsAreNamed(t *testing.T) {
 		`"prompt": it has more than 262144 bytes`:     {"prompt": strings.Repeat("x", maxInput+1)},
 		`"prompt": it has a NUL`:                      {"prompt": "a\x00b"},
 		`"token": it has more than one line`:          {"token": "a\rb"},
+		`"post": "mail" is none of`:                   {"post": "mail"},
+		`"post": none stands beside`:                  {"post": "none, status"},
+		`"post": the issue is about`:                  {"post": "issue"},
 		`"isolation": this version of bot-bottle`:     {"isolation": "vm"},
 	} {
 		_, err := ParseInputs(given)

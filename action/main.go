@@ -19,6 +19,8 @@ type World struct {
 	Stdout runner.Output // of the step
 	// Forge connects to the job's forge; nothing is asked by that.
 	Forge func(Environment, Inputs) (forge.Forge, error)
+	// Poster connects to it for writing, with patience.
+	Poster func(Environment, Inputs) (forge.Poster, error)
 	// Preflight looks at this host for a backend ("": any), and at the workflows of
 	// a checkout ("": none).
 	Preflight func(ctx context.Context, backend, workspace string) (runner.Survey, error)
@@ -47,36 +49,56 @@ func Main(ctx context.Context, h Handover, w World) runner.ExitCode {
 	if in.PreflightOnly {
 		return w.tell(v, w.preflight(ctx, v, in, env), in.FailOn)
 	}
-	if in.alone() {
-		return w.tell(v, w.attack(ctx, v, h, in), in.FailOn)
-	}
-	req, err := w.request(ctx, h, in, env) // who may not start a job starts no attack either
-	if err != nil {
-		return w.tell(v, Refusal(err), in.FailOn)
-	}
-	if in.Escape == escape.Full {
-		if result := w.attack(ctx, v, h, in); result.Code != runner.ExitOK {
-			return w.tell(v, result, in.FailOn)
-		}
-	}
-	return w.tell(v, w.work(ctx, v, in, req), in.FailOn)
+	return w.tell(v, w.do(ctx, v, h, in, env), in.FailOn)
 }
 
-// work does the job, with the quick suite before the agent where that is asked
-// for.
-func (w World) work(ctx context.Context, v *voice, in Inputs, req runner.Request) runner.Result {
-	suite, err := in.quickly(ctx)
+// do does what the inputs ask for, and has the forge told of it. Who may not start
+// a job starts no attack either, and is not answered. The suite alone, which works
+// on nothing that anybody wrote, needs nobody's leave.
+func (w World) do(ctx context.Context, v *voice, h Handover, in Inputs, env Environment) runner.Result {
+	var req runner.Request
+	where := place{Commit: env.SHA}
+	if !in.alone() {
+		var err error
+		if req, where, err = w.request(ctx, h, in, env); err != nil {
+			return Refusal(err)
+		}
+	}
+	told, err := w.begin(ctx, v, h, in, env, where)
 	if err != nil {
 		return Refusal(err)
+	}
+	return told.end(ctx, w.work(ctx, v, h, in, req))
+}
+
+// done is what came of a step. suite is nil where none was asked for, or it came to
+// nothing.
+type done struct {
+	runner.Result
+	suite *escape.Report
+}
+
+// work attacks and does the job, whichever is asked for. The quick suite runs in the
+// job's own bottle.
+func (w World) work(ctx context.Context, v *voice, h Handover, in Inputs, req runner.Request) (d done) {
+	if in.alone() || in.Escape == escape.Full {
+		if d = w.attack(ctx, v, h, in); in.alone() || d.Code != runner.ExitOK {
+			return d
+		}
+	}
+	suite, err := in.quickly(ctx)
+	if err != nil {
+		return done{Result: Refusal(err)}
 	}
 	if suite != nil {
 		req.Trials = append(req.Trials, suite)
 	}
 	result := w.Run(ctx, req, v.out, v)
 	if suite != nil {
-		w.tellSuite(v, suite)
+		d.suite = w.tellSuite(v, suite, result.Report.Dir)
 	}
-	return posted(result, in)
+	d.Result = posted(result, in)
+	return d
 }
 
 // Refusal is the result of a job that was refused before it began.
@@ -166,21 +188,21 @@ func (v *voice) findings(subject string, findings []preflight.Finding) {
 }
 
 // request is everything between the inputs and the run: who asked, for what, on
-// what.
-func (w World) request(ctx context.Context, h Handover, in Inputs, env Environment) (runner.Request, error) {
+// what, and where that is answered.
+func (w World) request(ctx context.Context, h Handover, in Inputs, env Environment) (req runner.Request, where place, err error) {
 	event, err := LoadEvent(env.EventName, env.EventPath)
 	if err != nil {
-		return runner.Request{}, err
+		return req, where, err
 	}
 	t, err := TriggerOf(event, env)
 	if err != nil {
-		return runner.Request{}, err
+		return req, where, err
 	}
 	asked, err := w.ask(ctx, in, env, event, t)
 	if err != nil {
-		return runner.Request{}, err
+		return req, where, err
 	}
-	req := runner.Request{
+	req = runner.Request{
 		Name: h.runName(), Bottles: in.Bottles, Agent: in.Agent, Prompt: asked.prompt, Model: in.Model,
 		Backend: in.Backend, Timeout: in.Timeout, ReportDir: in.ReportDir,
 		Job: &manifest.Job{Repository: env.Repository, Event: env.EventName, Ref: env.Ref},
@@ -188,7 +210,7 @@ func (w World) request(ctx context.Context, h Handover, in Inputs, env Environme
 	if in.Command != "" {
 		req.Argv = []string{"/bin/sh", "-c", in.Command}
 	}
-	return req, w.place(ctx, &req, in, env, event, asked.facts)
+	return req, placeOf(env, t, asked.facts), w.checkout(ctx, &req, in, env, event, asked.facts)
 }
 
 // asked is what the forge was asked for.
@@ -228,10 +250,10 @@ func givenPrompt(in Inputs, env Environment) (string, error) {
 	return in.Prompt, nil
 }
 
-// place adds the checkout, if there is one, and where a repository's own agents
+// checkout adds the checkout, if there is one, and where a repository's own agents
 // come from. A pull request's checkout is at the commit that was judged, or at
 // the job's own.
-func (w World) place(ctx context.Context, req *runner.Request, in Inputs, env Environment, e Event, facts Facts) error {
+func (w World) checkout(ctx context.Context, req *runner.Request, in Inputs, env Environment, e Event, facts Facts) error {
 	dir, err := findWorkspace(env.Workspace, in.Workspace)
 	if err != nil || dir == "" {
 		return err

@@ -48,6 +48,7 @@ type PostWorld struct {
 func Post(ctx context.Context, h Handover, w PostWorld) runner.ExitCode {
 	v := newVoice(w.Stdout, w.Getenv)
 	left, err := w.settle(ctx, h, v)
+	w.abandon(ctx, v, h)
 	if err == nil && left > 0 {
 		err = term.Errorf(term.StageSettle, "", "settling: %s of this job could not be undone", term.Count(int64(left), "obligation", "obligations")).
 			WithHint("see above what stands in the way; the next job on this host, or bot-bottle reap, tries again")

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bot-bottle/action/internal/forge"
+	"github.com/bot-bottle/action/internal/post"
 )
 
 // Bounds of a prompt that is made from an event: what a person would read before
@@ -36,7 +37,7 @@ func GatherThread(ctx context.Context, f forge.Forge, t Trigger, facts Facts) (T
 	var thread Thread
 	for i := len(all) - 1; i >= 0 && len(thread) < maxThreadEntries; i-- {
 		c := all[i]
-		if t.isLater(c) || strings.Contains(c.Body, marker) {
+		if t.isLater(c) || strings.Contains(c.Body, post.Marker) {
 			continue
 		}
 		writes, err := facts.canWrite(ctx, f, c.Author)

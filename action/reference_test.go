@@ -185,11 +185,7 @@ func TestTheWorkflowsUseWhatTheActionHas(t *testing.T) {
 	for _, e := range entries(t, actionFile(t).Inputs) {
 		known[e.name] = true
 	}
-	files, err := filepath.Glob("../workflows/*.yml")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
-	for _, path := range files {
+	for _, path := range workflows(t) {
 		var w workflow
 		decode(t, path, &w)
 		if w.Permissions == nil || len(w.Jobs) == 0 || w.On == nil {
@@ -197,7 +193,10 @@ func TestTheWorkflowsUseWhatTheActionHas(t *testing.T) {
 		}
 		for _, job := range w.Jobs {
 			for _, s := range job.Steps {
-				if _, err := ParseInputs(s.With); err != nil || s.Uses != "bot-bottle/action@v1" {
+				if s.Uses != "bot-bottle/action@v1" {
+					continue // another's, which is pinned
+				}
+				if _, err := ParseInputs(s.With); err != nil {
 					t.Errorf("%s: %s: %v", path, s.Uses, err)
 				}
 				for name := range s.With {
@@ -213,7 +212,6 @@ func TestTheWorkflowsUseWhatTheActionHas(t *testing.T) {
 func TestTheReadmesWorkflowIsTheOneToCopy(t *testing.T) {
 	var file workflow
 	decode(t, "../workflows/agent-on-comment.yml", &file)
-	file.Permissions = nil // the README is as short as it can be
 	if got := readmeWorkflow(t); !reflect.DeepEqual(got, file) {
 		t.Errorf("the README has %+v, workflows/ has %+v", got, file)
 	}

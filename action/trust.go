@@ -8,10 +8,8 @@ import (
 
 	"github.com/bot-bottle/action/internal/forge"
 	"github.com/bot-bottle/action/internal/mutation"
+	"github.com/bot-bottle/action/internal/post"
 )
-
-// marker stands in every comment that bot-bottle posts.
-const marker = "<!-- bot-bottle -->"
 
 // Facts are the forge's answers to what a Trigger needs to know.
 type Facts struct {
@@ -27,7 +25,7 @@ func Gather(ctx context.Context, f forge.Forge, t Trigger) (Facts, error) {
 	if err := facts.gatherAccess(ctx, f, t); err != nil {
 		return facts, err
 	}
-	if t.Words != nil && strings.Contains(t.Words.Body, marker) {
+	if t.Words != nil && strings.Contains(t.Words.Body, post.Marker) {
 		if err := facts.gatherSelf(ctx, f); err != nil {
 			return facts, err
 		}
@@ -95,7 +93,7 @@ func Judge(t Trigger, facts Facts) error {
 // judgeWords refuses what we said ourselves, or a job's comment would start the
 // next job. A marker without an account to compare with is enough.
 func judgeWords(t Trigger, facts Facts) error {
-	if t.Words == nil || !strings.Contains(t.Words.Body, marker) {
+	if t.Words == nil || !strings.Contains(t.Words.Body, post.Marker) {
 		return nil
 	}
 	if facts.Self == nil || facts.Self.ID == t.Words.Author.ID {

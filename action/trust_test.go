@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/action/internal/forge"
+	"github.com/bot-bottle/action/internal/post"
 )
 
 const (
@@ -144,8 +145,8 @@ func TestWhatStartsNoJob(t *testing.T) {
 		"deleted comment":          {"github/issue_comment_deleted", nil, "was deleted"},
 		"reader pushes a branch":   {"github/push_branch", forgets(func(f *forgeOf) { f.levels["ada"] = forge.LevelNone }), "may not write"},
 		"edited by another":        {"github/issue_comment", func(e *Event, _ *Environment, _ *forgeOf) { e.Comment.Author = forge.User{ID: 14, Login: "eve"} }, `"eve", who wrote the comment`},
-		"our own comment":          {"github/issue_comment", func(e *Event, _ *Environment, f *forgeOf) { e.Comment.Body, f.self = "done\n"+marker, nil }, "is our own"},
-		"marker, account unknown":  {"github/issue_comment", func(e *Event, _ *Environment, _ *forgeOf) { e.Comment.Body = marker }, "is our own"},
+		"our own comment":          {"github/issue_comment", func(e *Event, _ *Environment, f *forgeOf) { e.Comment.Body, f.self = "done\n"+post.Marker, nil }, "is our own"},
+		"marker, account unknown":  {"github/issue_comment", func(e *Event, _ *Environment, _ *forgeOf) { e.Comment.Body = post.Marker }, "is our own"},
 		"pull_request_target":      {"github/pull_request_labeled", func(e *Event, _ *Environment, _ *forgeOf) { e.Name = "pull_request_target" }, "pull_request_target"},
 		"event nobody thought of":  {"github/issue_comment", func(e *Event, _ *Environment, _ *forgeOf) { e.Name = "fork" }, `"fork" is not one that may start an agent`},
 		"no sender":                {"github/issues_labeled", func(e *Event, _ *Environment, _ *forgeOf) { e.Sender = forge.User{} }, "names no sender"},
@@ -166,7 +167,7 @@ func TestWhatStartsNoJob(t *testing.T) {
 
 func TestAMarkerInAnothersCommentIsNoReasonToRefuse(t *testing.T) {
 	e, f := load(t, "github/issue_comment"), newForge()
-	e.Comment.Body, e.Comment.Author, e.Sender, f.self = marker, forge.User{ID: 12, Login: "bob"}, forge.User{ID: 12, Login: "bob"}, nil
+	e.Comment.Body, e.Comment.Author, e.Sender, f.self = post.Marker, forge.User{ID: 12, Login: "bob"}, forge.User{ID: 12, Login: "bob"}, nil
 	if err := judged(e, job(), f); err != nil {
 		t.Error(err)
 	}

@@ -1,9 +1,12 @@
 package action
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/rhysd/actionlint"
@@ -27,12 +30,37 @@ func lintWorkflow(t *testing.T, text []byte) []*actionlint.Error {
 	return found
 }
 
-func TestTheWorkflowsAreWhatForgesTake(t *testing.T) {
+// workflows gives the paths of those that are to be copied.
+func workflows(t *testing.T) []string {
+	t.Helper()
 	files, err := filepath.Glob("../workflows/*.yml")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
+	of, err2 := filepath.Glob("../workflows/*/*.yml")
+	if err := errors.Join(err, err2); err != nil || len(files) == 0 || len(of) == 0 {
+		t.Fatal(files, of, err)
 	}
-	for _, path := range files {
+	return append(files, of...)
+}
+
+// What a workflow takes of others is pinned by a whole hash, with the version that
+// it belongs to; and the runner is told what its token may do.
+func TestTheWorkflowsArePinnedAndHaveLeastRights(t *testing.T) {
+	pinned := regexp.MustCompile(`uses: (bot-bottle/action@v1|[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)\n`)
+	for _, path := range workflows(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all, good := strings.Count(string(text), " uses:"), len(pinned.FindAllString(string(text), -1)); all != good || all == 0 {
+			t.Errorf("%s: %d of %d actions are pinned", path, good, all)
+		}
+		if !strings.Contains(string(text), "\npermissions: {") || strings.Contains(string(text), "write-all") {
+			t.Errorf("%s does not say what its token may do", path)
+		}
+	}
+}
+
+func TestTheWorkflowsAreWhatForgesTake(t *testing.T) {
+	for _, path := range workflows(t) {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

@@ -30,6 +30,20 @@ func (h *runnerHost) asked(event, permission string) *forgetest.Server {
 	return forge
 }
 
+// posts has the double of GitHub take what a job posts.
+func (h *runnerHost) posts(s *forgetest.Server) {
+	for call, body := range map[string]string{
+		"POST /repos/acme/widgets/statuses/" + h.vars["GITHUB_SHA"]: "{}",
+		"POST /repos/acme/widgets/issues/3/comments":                `{"id": 77, "user": {"id": 5}}`,
+		"PATCH /repos/acme/widgets/issues/comments/77":              `{"id": 77}`,
+		"GET /user":                          `{"id": 5, "login": "bot"}`,
+		"GET /repos/acme/widgets/issues":     `[{"number": 9, "title": "bot-bottle: the sandbox-escape suite is red on box", "user": {"id": 5}}]`,
+		"PATCH /repos/acme/widgets/issues/9": `{"number": 9}`,
+	} {
+		s.Answers[call] = forgetest.Answer{Body: body}
+	}
+}
+
 // readmesInputs is the `with` of the README's workflow.
 func (h *runnerHost) readmesInputs() map[string]string {
 	h.t.Helper()
@@ -71,8 +85,9 @@ egress:
     - {host: api.anthropic.com, connect_to: %q, addresses: [127.0.0.0/8], ca_file: %s}`,
 		h.write("claude-token", theToken+"\n"), model.Address, h.write("model-ca.pem", model.CAs)))
 	inputs := h.readmesInputs()
-	inputs["token"] = "job-token"
+	inputs["token"], inputs["post"] = "job-token", "comment, status" // action.yml's default
 	forge := h.asked("github/issue_comment", "write")
+	h.posts(forge)
 	s := h.step("one", inputs)
 	r := s.do("main")
 	if r.code != 0 || !strings.Contains(r.stdout, "all of it is done") || strings.Contains(r.String(), theToken) {
@@ -82,15 +97,30 @@ egress:
 	if len(said) < 2 || !strings.Contains(string(said[0].Body), "@bottle please fix this") || !strings.Contains(string(said[len(said)-1].Body), "in the bottle as agent") {
 		t.Errorf("the model was asked %d times, and wasn't given the comment, or not what its command printed", len(said))
 	}
+	told := strings.Join(forge.Said(), "\n")
+	for _, want := range []string{
+		`POST /repos/acme/widgets/issues/3/comments {"body":"<!-- bot-bottle`, "is at work on this", `PATCH /repos/acme/widgets/issues/comments/77 {"body":`, "passed (exit 0)",
+		`POST /repos/acme/widgets/statuses/` + h.vars["GITHUB_SHA"] + ` {"state":"pending"`, `{"state":"success"`,
+	} {
+		if !strings.Contains(told, want) {
+			t.Errorf("the forge wasn't told %s", want)
+		}
+	}
+	if strings.Contains(told, theToken) || strings.Count(told, "POST /repos/acme/widgets/issues/3/comments") != 1 {
+		t.Errorf("the forge was told %s", told)
+	}
 	for _, q := range forge.Asked() {
 		if q.Header.Get("Authorization") != "Bearer job-token" {
 			t.Errorf("%s was asked as %q", q.URL, q.Header.Get("Authorization"))
 		}
 	}
-	h.asked("github/issue_comment", "read")
+	stranger := h.asked("github/issue_comment", "read")
 	s = h.step("two", inputs)
 	if r := s.do("main"); r.code != 2 || !strings.Contains(r.stdout, "may not write to the repository") || s.outputs()["run-id"] != "" {
 		t.Error(r)
+	}
+	if told := strings.Join(stranger.Said(), "\n"); strings.Contains(told, "POST") {
+		t.Errorf("a stranger was answered: %s", told)
 	}
 	if r := s.do("post"); r.code != 0 {
 		t.Error(r)
@@ -149,9 +179,20 @@ func TestGiteaIsAskedWithTheHostsCredential(t *testing.T) {
 
 func TestTheSuiteRunsAloneOrBeforeTheAgent(t *testing.T) {
 	h := newRunnerHost(t, true)
-	s := h.step("alone", map[string]string{"escape": "quick"})
+	forge := forgetest.New(t, map[string]forgetest.Answer{})
+	h.posts(forge)
+	h.vars["GITHUB_API_URL"], h.vars["RUNNER_NAME"] = forge.URL, "box"
+	s := h.step("alone", map[string]string{"escape": "quick", "post": "status, issue", "token": "job-token"}) // as workflows/nightly-escape.yml
 	if r := s.do("main"); r.code != 0 || !strings.Contains(r.stdout, "held  N03") || strings.Contains(r.stdout, "work done") || s.outputs()["verdict"] != "passed" {
 		t.Error(r)
+	}
+	if told := strings.Join(forge.Said(), "\n"); !strings.Contains(told, `{"state":"success"`) || !strings.Contains(told, `PATCH /repos/acme/widgets/issues/9`) || !strings.Contains(told, `"state":"closed"`) {
+		t.Errorf("the forge was told %s", told)
+	}
+	for _, name := range []string{"escape.json", "escape.md", "escape.xml"} {
+		if _, err := os.Stat(filepath.Join(s.dir, "state/reports", s.outputs()["run-id"], name)); err != nil {
+			t.Error(err)
+		}
 	}
 	if summary := h.read(s.dir, "alone/summary"); !strings.Contains(summary, "every case held") {
 		t.Errorf("summary: %s", summary)

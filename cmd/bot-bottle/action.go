@@ -110,7 +110,7 @@ func actionPost(ctx context.Context, c console, h action.Handover, w *world) (ru
 func (w *world) action(stdout runner.Output) action.World {
 	return action.World{
 		Getenv: os.Getenv, Stdout: stdout,
-		Forge: connectForge, Preflight: w.survey, Run: w.runRequest, Attack: w.attack, Head: headOf,
+		Forge: connectForge, Poster: connectPoster, Preflight: w.survey, Run: w.runRequest, Attack: w.attack, Head: headOf,
 	}
 }
 
@@ -129,6 +129,14 @@ func connectForge(env action.Environment, in action.Inputs) (forge.Forge, error)
 		return nil, err
 	}
 	return gitea.New(gitea.Config{Server: env.ServerURL, Repository: env.Repository, Job: in.Token, Host: host})
+}
+
+// connectPoster writes as the job.
+func connectPoster(env action.Environment, in action.Inputs) (forge.Poster, error) {
+	if !env.Gitea {
+		return github.New(github.Config{API: env.APIURL, Repository: env.Repository, Token: in.Token, Patience: forge.Posting})
+	}
+	return gitea.New(gitea.Config{Server: env.ServerURL, Repository: env.Repository, Job: in.Token, Patience: forge.Posting})
 }
 
 func headOf(ctx context.Context, dir string) (string, error) {

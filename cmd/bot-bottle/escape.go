@@ -4,14 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/bot-bottle/action/action"
-	"github.com/bot-bottle/action/internal/atomicfile"
 	"github.com/bot-bottle/action/internal/escape"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
@@ -164,7 +160,7 @@ func machines(ctx context.Context, deps runner.Deps) bool {
 func tellEscape(out io.Writer, r escape.Report, f escapeFlags) error {
 	var errs []error
 	if f.report != "" {
-		errs = append(errs, writeEscape(f.report, r))
+		errs = append(errs, r.Write(f.report))
 	}
 	if f.asJSON {
 		errs = append(errs, writeJSON(out, r))
@@ -172,21 +168,4 @@ func tellEscape(out io.Writer, r escape.Report, f escapeFlags) error {
 		errs = append(errs, r.Table(out))
 	}
 	return errors.Join(errs...)
-}
-
-// writeEscape writes the report in its three forms.
-func writeEscape(dir string, r escape.Report) error {
-	var junit, asJSON strings.Builder
-	if err := errors.Join(r.JUnit(&junit), writeJSON(&asJSON, r)); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil { // somebody may have removed it meanwhile
-		return term.Errorf(term.StagePost, dir, "making the report's folder: %w", err)
-	}
-	for name, text := range map[string]string{"escape.json": asJSON.String(), "escape.md": r.Markdown(), "escape.xml": junit.String()} {
-		if err := atomicfile.Write(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			return term.Errorf(term.StagePost, dir, "writing the suite's report: %w", fmt.Errorf("%s: %w", name, err))
-		}
-	}
-	return nil
 }

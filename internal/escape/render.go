@@ -44,12 +44,16 @@ func (c CaseReport) attempts() string {
 }
 
 func (r Report) summary() string {
-	s := fmt.Sprintf("%s tier on %s: %d held, %d leaked, %d inconclusive, %d not run, %d pending, in %v",
-		r.Tier, r.Backend, r.Count(Held), r.Count(Leaked), r.Count(Inconclusive), r.Count(NotRun), r.Count(Pending), r.Duration.Round(time.Millisecond))
+	s := r.counts()
 	if r.Error != "" {
 		s += "\nit came to no end: " + report.Code(r.Error)
 	}
 	return s
+}
+
+func (r Report) counts() string {
+	return fmt.Sprintf("%s tier on %s: %d held, %d leaked, %d inconclusive, %d not run, %d pending, in %v",
+		r.Tier, r.Backend, r.Count(Held), r.Count(Leaked), r.Count(Inconclusive), r.Count(NotRun), r.Count(Pending), r.Duration.Round(time.Millisecond))
 }
 
 // Markdown gives the report as a page.

@@ -16,6 +16,8 @@ type Poster interface {
 	Author(ctx context.Context) (User, error)
 	// SetStatus sets the status of a commit (full hash) under s.Context.
 	SetStatus(ctx context.Context, commit string, s Status) error
+	// StatusOf gives the status that stands under a context on a commit; nil: none.
+	StatusOf(ctx context.Context, commit, statusContext string) (*Status, error)
 	// Comments gives the comments of an issue or pull request, as Forge's.
 	Comments(ctx context.Context, number int64) ([]Comment, error)
 	// CreateComment adds a comment to an issue or pull request.

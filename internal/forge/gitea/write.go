@@ -30,6 +30,28 @@ func (f *Forge) SetStatus(ctx context.Context, commit string, s forge.Status) er
 	return forge.Explain(err, status(r), writeCode, "setting the status of commit %q in %q", commit, f.config.Repository)
 }
 
+// StatusOf gives the status of the context with the highest id, the newest.
+func (f *Forge) StatusOf(ctx context.Context, commit, statusContext string) (*forge.Status, error) {
+	client, err := f.client(ctx, f.config.Job)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pages(func(page int) ([]*gitea.Status, error) {
+		list, r, err := client.ListStatuses(f.owner, f.name, commit, gitea.ListStatusesOption{ListOptions: gitea.ListOptions{Page: page, PageSize: perPage}})
+		return list, forge.Explain(err, status(r), "contents: read", "asking the forge for the statuses of commit %q in %q", commit, f.config.Repository)
+	}, func(s *gitea.Status) int64 { return s.ID })
+	var newest *gitea.Status
+	for _, s := range list {
+		if s.Context == statusContext && (newest == nil || s.ID > newest.ID) {
+			newest = s
+		}
+	}
+	if newest == nil {
+		return nil, err
+	}
+	return &forge.Status{Context: newest.Context, State: forge.State(newest.State), Description: newest.Description, URL: newest.TargetURL}, err
+}
+
 // CreateComment adds a comment to an issue or pull request.
 func (f *Forge) CreateComment(ctx context.Context, number int64, body string) (forge.Comment, error) {
 	client, err := f.client(ctx, f.config.Job)

@@ -37,6 +37,28 @@ func (f *Forge) SetStatus(ctx context.Context, commit string, s forge.Status) er
 	return forge.Explain(err, status(r), "statuses: write", "setting the status of commit %q in %q", commit, f.subject())
 }
 
+// StatusOf looks in the list of statuses, newest first, of which GitHub keeps a
+// thousand for each commit and context (docs.github.com, "Commit statuses").
+func (f *Forge) StatusOf(ctx context.Context, commit, statusContext string) (*forge.Status, error) {
+	opts := &github.ListOptions{PerPage: perPage}
+	for range maxPages {
+		list, r, err := f.client.Repositories.ListStatuses(ctx, f.owner, f.name, commit, opts)
+		if err != nil {
+			return nil, forge.Explain(err, status(r), "statuses: read", "asking GitHub for the statuses of commit %q in %q", commit, f.subject())
+		}
+		for _, s := range list {
+			if s.GetContext() == statusContext {
+				return &forge.Status{Context: s.GetContext(), State: forge.State(s.GetState()), Description: s.GetDescription(), URL: s.GetTargetURL()}, nil
+			}
+		}
+		if r.NextPage == 0 {
+			break
+		}
+		opts.Page = r.NextPage
+	}
+	return nil, nil
+}
+
 // CreateComment adds a comment to an issue or pull request.
 func (f *Forge) CreateComment(ctx context.Context, number int64, body string) (forge.Comment, error) {
 	c, r, err := f.client.Issues.CreateComment(ctx, f.owner, f.name, int(number), github.IssueCommentRequest{Body: body})
