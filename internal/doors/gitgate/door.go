@@ -1,0 +1,248 @@
+package gitgate
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/bot-bottle/action/internal/doors/decision"
+)
+
+// Repository is one that the guest may reach.
+type Repository struct {
+	Name     string // in the guest's URL, http://ALIAS:9420/NAME.git; letters, digits, dots, dashes and underscores
+	Upstream Upstream
+	Push     *PushRules // nil: it can be read only
+}
+
+// Options say what a door is made of. All but Epoch, Intercept and Peer are required.
+type Options struct {
+	Repositories []Repository
+	Dir          string // empty folder of the door's own
+	Git          Git
+	Judge        Judge
+	Log          decision.Log
+	Epoch        func() uint64 // of the policy in force, for the lines
+	// Intercept sees each request first and tells whether it answered; then no lines
+	// are written.
+	Intercept func(http.ResponseWriter, *http.Request) bool
+	// Peer names who connected, for the lines.
+	Peer func(net.Conn) string
+}
+
+// Door serves the repositories.
+type Door struct {
+	options Options
+	mirrors map[string]*mirror
+	rules   map[string]*PushRules
+}
+
+// nameForm is that of a repository's name.
+var nameForm = regexp.MustCompile(`^[0-9A-Za-z_][0-9A-Za-z._-]{0,99}$`)
+
+// New makes a door. Nothing is asked of an upstream yet.
+func New(o Options) (*Door, error) {
+	d := &Door{options: o, mirrors: map[string]*mirror{}, rules: map[string]*PushRules{}}
+	for _, r := range o.Repositories {
+		if !nameForm.MatchString(r.Name) || d.mirrors[r.Name] != nil {
+			return nil, fmt.Errorf("reading the repositories: %q is no name, or there twice", r.Name)
+		}
+		d.mirrors[r.Name] = &mirror{name: r.Name, dir: filepath.Join(o.Dir, "mirrors", r.Name+".git"), git: o.Git, upstream: r.Upstream}
+		d.rules[r.Name] = r.Push
+	}
+	return d, nil
+}
+
+// Bounds of the door. A push may take as long as it is large; one that doesn't move
+// is ended by its connection.
+const (
+	maxConnections = 32
+	maxHeadBytes   = 16 << 10
+	headTime       = 10 * time.Second
+	keepAliveTime  = time.Minute
+)
+
+// Serve answers on l until ctx ends, then closes l and every connection, ends git,
+// and returns nil. It returns the error of a listener that breaks.
+func (d *Door) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler:           d,
+		ReadHeaderTimeout: headTime,
+		IdleTimeout:       keepAliveTime,
+		MaxHeaderBytes:    maxHeadBytes,
+		ErrorLog:          log.New(io.Discard, "", 0), // it would quote the guest
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, peerKey{}, d.peer(c))
+		},
+	}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	defer server.Close()
+	err := server.Serve(netutil.LimitListener(l, maxConnections))
+	if ctx.Err() != nil || errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("accepting at the git-gate: %w", err)
+}
+
+type peerKey struct{}
+
+func (d *Door) peer(c net.Conn) string {
+	if d.options.Peer == nil {
+		return ""
+	}
+	return d.options.Peer(c)
+}
+
+// pathForm is what git asks for, and nothing else.
+var pathForm = regexp.MustCompile(`^/([0-9A-Za-z_][0-9A-Za-z._-]{0,99})\.git/(info/refs|git-upload-pack|git-receive-pack)$`)
+
+// ServeHTTP answers one request.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if i := d.options.Intercept; i != nil && i(w, r) {
+		return
+	}
+	x := &exchange{door: d, w: w, r: r, begun: time.Now()}
+	parts := pathForm.FindStringSubmatch(r.URL.EscapedPath())
+	if parts == nil {
+		x.refuse(d.unknownPath(r.URL.Path))
+		return
+	}
+	x.mirror, x.rules = d.mirrors[parts[1]], d.rules[parts[1]]
+	if x.mirror == nil {
+		x.refuse(refusal{RuleNoRemote, http.StatusNotFound, fmt.Sprintf("this bottle declares no git remote %q", parts[1])})
+		return
+	}
+	x.serve(parts[2])
+}
+
+// Rules by which the door refuses; they stand in decision lines.
+const (
+	RuleNoRemote     = "no-git-remote"      // the bottle declares no such repository
+	RuleNotGit       = "not-git"            // no request of git's
+	RuleLFS          = "lfs"                // large files go another way, which no door scans
+	RuleReadOnly     = "read-only"          // the bottle doesn't push there
+	RuleRef          = "ref-not-listed"     // a ref that the bottle doesn't list
+	RuleForce        = "not-fast-forward"   // it would take commits away
+	RuleDelete       = "ref-deletion"       // it would take a ref away
+	RuleStale        = "ref-changed"        // the ref is not what the client thinks
+	RulePack         = "pack-refused"       // broken, too large, or of what isn't taken
+	RuleUnreadable   = "push-unreadable"    // not of git's form
+	RuleUpstream     = "upstream"           // it could not be reached, or refused
+	RuleNotJudged    = "not-judged"         // the judge could not finish
+	RuleUnrecordable = "decision-not-taken" // the decision could not be written down
+)
+
+// refusal is what a request is refused with. message is ours, for a terminal.
+type refusal struct {
+	rule    string
+	status  int
+	message string
+}
+
+func (d *Door) unknownPath(path string) refusal {
+	if strings.Contains(path, "/info/lfs") {
+		return refusal{RuleLFS, http.StatusNotImplemented, "Git LFS is not served: its objects go past git, where nothing scans them"}
+	}
+	return refusal{RuleNotGit, http.StatusNotFound, "this is the git-gate of a bottle: it serves git's smart HTTP and nothing else"}
+}
+
+// exchange is one request.
+type exchange struct {
+	door   *Door
+	w      http.ResponseWriter
+	r      *http.Request
+	begun  time.Time
+	mirror *mirror
+	rules  *PushRules
+}
+
+// serve answers one of git's four questions.
+func (x *exchange) serve(what string) {
+	service := Service(x.r.URL.Query().Get("service"))
+	switch {
+	case what == "info/refs" && x.r.Method == http.MethodGet && service == UploadPack:
+		x.advertise()
+	case what == "info/refs" && x.r.Method == http.MethodGet && service == ReceivePack:
+		x.advertisePush()
+	case what == string(UploadPack) && x.r.Method == http.MethodPost:
+		x.fetch()
+	case what == string(ReceivePack) && x.r.Method == http.MethodPost:
+		x.push()
+	default:
+		x.refuse(refusal{RuleNotGit, http.StatusBadRequest, "this is no question of git's smart HTTP; the dumb one is not served"})
+	}
+}
+
+// line is the record of the request.
+func (x *exchange) line(v decision.Verdict, rule string) decision.Line {
+	l := decision.Line{Door: decision.GitGate, Verdict: v, Rule: rule, Method: short(x.r.Method, 16), Path: short(x.r.URL.EscapedPath(), 256)}
+	if x.door.options.Epoch != nil {
+		l.Epoch = x.door.options.Epoch()
+	}
+	if x.mirror != nil {
+		l.Route = x.mirror.name
+	}
+	l.Peer, _ = x.r.Context().Value(peerKey{}).(string)
+	return l
+}
+
+func short(s string, n int) string { return s[:min(len(s), n)] }
+
+// refuse records the refusal and answers it in words that git prints.
+func (x *exchange) refuse(f refusal) {
+	id, err := x.door.options.Log.Verdict(x.line(decision.Refuse, f.rule))
+	x.answerRefusal(f)
+	if err == nil {
+		x.door.options.Log.End(id, decision.Line{Door: decision.GitGate, Rule: f.rule, Status: f.status, Duration: time.Since(x.begun)})
+	}
+}
+
+func (x *exchange) answerRefusal(f refusal) {
+	h := x.w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8") // git prints it behind "remote: "
+	h.Set("X-Bot-Bottle-Rule", f.rule)
+	h.Set("Cache-Control", "no-store")
+	x.w.WriteHeader(f.status)
+	io.WriteString(x.w, "bot-bottle: "+f.message+"\n") // the guest may have gone
+}
+
+// allow records that the request passes. Where it can't be recorded nothing passes.
+func (x *exchange) allow(rule string) (id uint64, ok bool) {
+	id, err := x.door.options.Log.Verdict(x.line(decision.Allow, rule))
+	if err != nil {
+		x.answerRefusal(refusal{RuleUnrecordable, http.StatusServiceUnavailable, "the decision could not be written down, so nothing passes"})
+		return 0, false
+	}
+	return id, true
+}
+
+func (x *exchange) end(id uint64, l decision.Line) {
+	l.Door, l.Duration = decision.GitGate, time.Since(x.begun)
+	x.door.options.Log.End(id, l)
+}
+
+// body is what the guest sends, unpacked where it says so. What it unpacks to is
+// bounded by whoever reads it.
+func (x *exchange) body() (io.Reader, error) {
+	switch encoding := x.r.Header.Get("Content-Encoding"); encoding {
+	case "", "identity":
+		return x.r.Body, nil
+	case "gzip":
+		return gzip.NewReader(x.r.Body)
+	default:
+		return nil, fmt.Errorf("reading the body: its encoding %.20q is not known", encoding)
+	}
+}

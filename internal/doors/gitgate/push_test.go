@@ -1,0 +1,154 @@
+package gitgate
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestAPushReachesTheUpstreamAfterItWasJudged(t *testing.T) {
+	w := newWorld(t)
+	dir := w.clone()
+	id := w.change(dir, map[string]string{"new": "x"})
+	w.judgment = func(p Pushed) error {
+		if w.pushes() != 0 {
+			t.Error("the upstream was asked before the judge was through")
+		}
+		if !slices.Equal(p.New, []string{id}) || len(p.Known) != 1 || p.Repository != "widgets" {
+			t.Errorf("judged %+v", p)
+		}
+		if out, err := p.Git.run(t.Context(), p.Dir, p.Env, "show", id+":new"); err != nil || string(out) != "x" {
+			t.Errorf("the judge sees %q, %v", out, err)
+		}
+		return nil
+	}
+	git(t, dir, "push", "origin", "HEAD:"+pushable)
+	if w.has("widgets.git", pushable) != id || w.pushes() != 1 {
+		t.Errorf("the upstream has %s after %d pushes", w.has("widgets.git", pushable), w.pushes())
+	}
+	id = w.change(dir, map[string]string{"new": "y"})
+	w.judgment = nil
+	git(t, dir, "push", "origin", "HEAD:"+pushable)
+	if w.has("widgets.git", pushable) != id || len(w.judged) != 2 || len(w.judged[1].Known) != 2 {
+		t.Errorf("a second push: %+v", w.judged)
+	}
+	w.log.checkLines(t)
+	left, err := filepath.Glob(filepath.Join(w.door.options.Dir, "mirrors", "push-*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// refusedPush pushes with args, and sees that it was refused by rule, in these words,
+// and that the upstream wasn't asked.
+func (w *world) refusedPush(t *testing.T, dir, rule, words string, args ...string) {
+	t.Helper()
+	before := len(w.log.rules())
+	sessions := len(w.said())
+	out, err := tryGit(t, dir, append([]string{"push", "origin"}, args...)...)
+	if err == nil || !strings.Contains(out, words) {
+		t.Errorf("push %v: %v: %s", args, err, out)
+	}
+	if rules := w.log.rules(); len(rules) != before+1 || rules[before] != rule {
+		t.Errorf("push %v was refused by %v instead of %q", args, rules[before:], rule)
+	}
+	if said := w.said(); len(said) != sessions {
+		t.Errorf("push %v: the upstream was asked: %v", args, said[sessions:])
+	}
+}
+
+func TestAPushIsRefusedByWhatItChanges(t *testing.T) {
+	w := newWorld(t)
+	dir := w.clone()
+	w.change(dir, map[string]string{"new": "x"})
+	git(t, dir, "push", "origin", "HEAD:"+pushable)
+	git(t, dir, "tag", "v1")
+	for _, ref := range []string{"refs/heads/main", "refs/heads/bottle/other", "refs/heads/bottle/run1/x", "refs/tags/v1", "refs/pull/1/head", "refs/notes/commits", "refs/for/main"} {
+		w.refusedPush(t, dir, RuleRef, "the bottle does not list \""+ref+"\"; it lists "+pushable, "HEAD:"+ref)
+	}
+	w.change(dir, map[string]string{"two": "x"})
+	w.refusedPush(t, dir, RuleRef, "does not list", "HEAD:"+pushable, "HEAD:refs/heads/main") // all or nothing
+	git(t, dir, "reset", "--quiet", "--hard", "HEAD~2")
+	w.change(dir, map[string]string{"three": "x"})
+	w.refusedPush(t, dir, RuleForce, "would lose commits", "--force", "HEAD:"+pushable)
+	if out, err := tryGit(t, dir, "push", "origin", ":"+pushable); err == nil {
+		t.Errorf("deletion: %s", out)
+	}
+	git(t, dir, "pull", "--quiet", "--no-rebase", "--no-edit", "origin", "bottle/run1")
+	if out, err := tryGit(t, dir, "push", "-o", "repo.private=false", "origin", "HEAD:"+pushable); err == nil || !strings.Contains(out, "push options") {
+		t.Errorf("push option: %v: %s", err, out)
+	}
+	if w.has("widgets.git", "main") == "" || len(git(t, filepath.Join(w.server.dir, "widgets.git"), "for-each-ref")) == 0 || w.pushes() != 1 {
+		t.Errorf("the upstream saw %v", w.said())
+	}
+	w.log.checkLines(t)
+}
+
+func TestTheJudgesWordsReachThePusher(t *testing.T) {
+	w := newWorld(t)
+	dir := w.clone()
+	w.change(dir, map[string]string{"new": "x"})
+	w.judgment = func(Pushed) error {
+		return &Refused{Rule: "secret", Message: "gitleaks found a secret", Details: []string{"new:1: generic-api-key"}}
+	}
+	w.refusedPush(t, dir, "secret", "remote: new:1: generic-api-key", "HEAD:"+pushable)
+	w.judgment = func(Pushed) error { return errors.New("it took too long") }
+	w.refusedPush(t, dir, RuleNotJudged, "could not be judged: it took too long", "HEAD:"+pushable)
+	w.judgment = nil
+	w.log.fail = true
+	if out, err := tryGit(t, dir, "push", "origin", "HEAD:"+pushable); err == nil || w.pushes() != 0 {
+		t.Errorf("what can't be written down passes: %s", out)
+	}
+}
+
+func TestAReadOnlyRepositoryIsNotPushedTo(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Repositories[0].Push = nil })
+	dir := w.clone()
+	w.change(dir, map[string]string{"new": "x"})
+	w.refusedPush(t, dir, RuleReadOnly, "it can be read only", "HEAD:"+pushable)
+}
+
+func TestAnUpstreamThatRefusesIsHeard(t *testing.T) {
+	w := newWorld(t)
+	hook := filepath.Join(w.server.dir, "widgets.git/hooks/pre-receive")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(hook), 0o755), os.WriteFile(hook, []byte("#!/bin/sh\necho the branch is protected >&2\nexit 1\n"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	dir := w.clone()
+	w.change(dir, map[string]string{"new": "x"})
+	out, err := tryGit(t, dir, "push", "origin", "HEAD:"+pushable)
+	if err == nil || !strings.Contains(out, "the branch is protected") || w.has("widgets.git", pushable) != "" {
+		t.Errorf("%v: %s", err, out)
+	}
+	if err := os.Remove(hook); err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	w.before = func(string) error { return errors.New("down for maintenance") }
+	w.mu.Unlock()
+	if out, err := tryGit(t, dir, "push", "origin", "HEAD:"+pushable); err == nil || !strings.Contains(out, "down for maintenance") {
+		t.Errorf("%v: %s", err, out)
+	}
+	w.log.checkLines(t)
+}
+
+func TestABranchThatSomebodyElseMovedIsNotOverwritten(t *testing.T) {
+	w := newWorld(t)
+	dir := w.clone()
+	w.change(dir, map[string]string{"new": "x"})
+	git(t, dir, "push", "origin", "HEAD:"+pushable)
+	theirs := w.commit("widgets.git", "bottle/run1", map[string]string{"theirs": "x"})
+	w.change(dir, map[string]string{"new": "y"})
+	out, err := tryGit(t, dir, "push", "origin", "HEAD:"+pushable)
+	if err == nil || w.has("widgets.git", pushable) != theirs {
+		t.Errorf("%v: %s", err, out)
+	}
+	git(t, dir, "pull", "--quiet", "--no-rebase", "--no-edit", "origin", "bottle/run1")
+	git(t, dir, "push", "origin", "HEAD:"+pushable)
+	if w.has("widgets.git", pushable) != git(t, dir, "rev-parse", "HEAD") {
+		t.Error("after a pull the push did not arrive")
+	}
+}
