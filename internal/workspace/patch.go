@@ -107,6 +107,9 @@ func readPatch(r io.Reader, j *judge) ([]*gitdiff.File, error) {
 	if n := bytes.Count(input, []byte("\ndiff --git ")); n >= j.maxFiles {
 		return nil, fmt.Errorf("reading: more than %d files", j.maxFiles)
 	}
+	if err := boundHeaders(input); err != nil {
+		return nil, fmt.Errorf("parsing: %w", err)
+	}
 	files, preamble, err := gitdiff.Parse(bytes.NewReader(input))
 	if err != nil {
 		return nil, fmt.Errorf("parsing: %w", err)

@@ -296,6 +296,24 @@ func TestPatchesThatGitDoesNotPrint(t *testing.T) {
 	}
 }
 
+// The parser takes weeks for the first of these.
+func TestNamesTooLongForAnyFileAreRefusedBeforeTheyAreParsed(t *testing.T) {
+	for name, header := range map[string]string{
+		"one line":          "a/x" + strings.Repeat(" ", workspace.DefaultMaxPatchBytes-64) + "x",
+		"many deep paths":   "a/" + strings.Repeat("x /", 4096) + " b/x",
+		"a name, in quotes": `"a/` + strings.Repeat(`\001`, 300) + `" "b/x"`,
+	} {
+		_, err := workspace.ParsePatch(strings.NewReader("diff --git "+header+"\n"), workspace.Rules{})
+		if err == nil || !strings.Contains(err.Error(), "too long") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	longest := strings.Repeat(strings.Repeat(`\001`, 255)+"/", 15) + "x"
+	if _, err := workspace.ParsePatch(strings.NewReader("diff --git \"a/"+longest+"\" \"b/"+longest+"\"\n"), workspace.Rules{}); err == nil || strings.Contains(err.Error(), "too long") {
+		t.Errorf("the longest path that there can be: %v", err)
+	}
+}
+
 func TestPatternsThatCannotBeRead(t *testing.T) {
 	for _, pattern := range []string{"", "/abs", "a//b", "a/../b", "./a", "a/", "[", "a/[b", `a\`} {
 		if err := workspace.ValidateAllow([]string{"fine", pattern}); err == nil || hintsOf(err) == "" {
