@@ -13,6 +13,7 @@
 package report
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"io/fs"
@@ -208,9 +209,12 @@ type Remainder struct {
 func (r Report) marshal() ([]byte, error) {
 	r.Schema = Schema
 	r.Started, r.Finished = r.Started.UTC(), r.Finished.UTC()
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false) // names of files would become six times as long
+	if err := e.Encode(r); err != nil {
 		return nil, err
 	}
-	return append(b, '\n'), nil
+	return b.Bytes(), nil
 }

@@ -71,6 +71,20 @@ func TestAReportComesBackAsItWasWritten(t *testing.T) {
 	}
 }
 
+func TestAReportWithAllTheLongNamesOfAPatchCanBeRead(t *testing.T) {
+	dir, r := t.TempDir(), example()
+	const files = 8000
+	for range files { // 60 MiB in a patch
+		r.Changes.Files = append(r.Changes.Files, report.File{Path: strings.Repeat(strings.Repeat("<", 249)+"/", 15) + "x", Kind: "mode"})
+	}
+	if err := report.WriteDir(dir, r); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := report.ReadDir(dir); err != nil || len(got.Changes.Files) < files {
+		t.Error(err)
+	}
+}
+
 func TestReportsAreForTheirOwnerAlone(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {

@@ -15,9 +15,11 @@ const (
 	MarkdownName = "report.md"
 )
 
-// maxReportBytes bounds what ReadDir reads; the evidence of a proof is some
-// hundred tries of some hundred bytes.
-const maxReportBytes = 16 << 20
+// maxReportBytes bounds what ReadDir reads. It is more than WriteDir writes: the
+// evidence of a proof is some hundred tries of some hundred bytes, and the names of
+// changed files, which are the agent's, stand at least twice in a patch of at most
+// 64 MiB.
+const maxReportBytes = 64 << 20
 
 // WriteDir writes report.json and report.md into dir, which is made if it isn't
 // there and then is for its owner alone (0700; the files 0600). A file that is
