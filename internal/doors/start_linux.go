@@ -75,6 +75,9 @@ func inheritance(config *os.File, o StartOptions) ([]*os.File, error) {
 	}
 	files = append(files, os.NewFile(uintptr(log), o.Decisions.Name()))
 	for _, door := range served {
+		if err := boundBacklog(door, o.Listeners[door]); err != nil {
+			return files, err
+		}
 		f, err := o.Listeners[door].File()
 		if err != nil {
 			return files, fmt.Errorf("handing on the listener of %s: %w", door, err)
