@@ -4,6 +4,7 @@
 package workflow
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -126,6 +127,10 @@ func (j *judge) triggered(name string) {
 	}
 }
 
+// byteOrderMark may begin a file (YAML 1.2, section 5.2), and would else be part of
+// its first key here.
+const byteOrderMark = "\ufeff"
+
 func (j *judge) decode(name string) (w file, err error) {
 	b, err := j.read(name)
 	if err != nil {
@@ -134,7 +139,7 @@ func (j *judge) decode(name string) (w file, err error) {
 	if !plain(b) {
 		return w, errors.New("it may not end")
 	}
-	return w, yaml.Unmarshal(b, &w)
+	return w, yaml.Unmarshal(bytes.TrimPrefix(b, []byte(byteOrderMark)), &w)
 }
 
 func (j *judge) jobs(name string, w file, on string) {
@@ -178,7 +183,7 @@ func contained(container any) bool {
 		container = m["image"]
 	}
 	image, _ := container.(string)
-	return image != "" && !strings.Contains(image, "${{")
+	return strings.TrimSpace(image) != "" && !strings.Contains(image, "${{")
 }
 
 // plain tells whether b can be decoded in time that grows with its size: without
@@ -201,8 +206,9 @@ func plain(b []byte) bool {
 	return true
 }
 
-// pushed are the events whose jobs run what a branch holds.
-var pushed = []string{"push", "pull_request", "create"}
+// pushed are the events whose jobs run what a branch holds: of its push, or of what
+// follows for its pull request.
+var pushed = []string{"push", "pull_request", "create", "pull_request_review", "pull_request_review_comment", "merge_group"}
 
 // event gives the first event of on that happens because of a push to branch, and
 // whose jobs take that branch's content; or "".
@@ -239,6 +245,7 @@ func among(name string) string {
 func takes(filter any, branch string) bool {
 	f, _ := filter.(map[string]any)
 	only, hasOnly := f["branches"]
+	hasOnly = hasOnly && only != nil // nothing is no filter
 	not, hasNot := f["branches-ignore"]
 	switch {
 	case hasOnly:
