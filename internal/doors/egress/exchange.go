@@ -168,7 +168,9 @@ func (x *exchange) pass(ctx context.Context, out *http.Request) (status int, err
 		if code == http.StatusContinue { // sent when the body is first read
 			return nil
 		}
-		return x.answer.inform(code, http.Header(header))
+		own := http.Header(header).Clone()
+		x.clean(own)
+		return x.answer.inform(code, own)
 	}}
 	response, err := x.upstream.transport.RoundTrip(out.WithContext(httptrace.WithClientTrace(out.Context(), trace)))
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/textproto"
 	"strings"
 	"testing"
 
@@ -158,15 +159,20 @@ func TestContinueIsSentWhenTheUpstreamWantsTheBody(t *testing.T) {
 func TestInformationalAnswersPass(t *testing.T) {
 	eachProtocol(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
+		w.Header().Set("Set-Cookie", "session=of our token")
 		w.WriteHeader(http.StatusEarlyHints)
 		io.WriteString(w, "hello")
 	}, func(t *testing.T, up *server) {
-		w := open(t, up.route("api.example.com"))
+		w := open(t, up.route("api.example.com", withToken))
 		conn := w.mustSecured("api.example.com:443", "api.example.com")
 		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n")
 		r := bufio.NewReader(conn)
 		if line, _ := r.ReadString('\n'); line != "HTTP/1.1 103 Early Hints\r\n" {
 			t.Errorf("got %q", line)
+		}
+		hints, err := textproto.NewReader(r).ReadMIMEHeader()
+		if err != nil || hints.Get("Link") == "" || hints.Get("Set-Cookie") != "" {
+			t.Errorf("the hints are %v, %v", hints, err)
 		}
 	})
 }
@@ -235,7 +241,7 @@ func echoSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	conn, rw, _ := w.(http.Hijacker).Hijack()
 	defer conn.Close()
-	io.WriteString(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n")
+	io.WriteString(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\nSet-Cookie: session=x\r\n\r\n")
 	rw.Flush()
 	io.Copy(conn, rw)
 }
@@ -250,13 +256,17 @@ func TestH16WebSocketToAListedHostPassesAndIsScanned(t *testing.T) {
 	open := w.dial()
 	io.WriteString(open, "GET http://p.example.com/ HTTP/1.1\r\nHost: p.example.com\r\n"+upgradeText+"early canary;") // frames may follow at once
 	for i, c := range []struct {
-		conn net.Conn
-		want string
-	}{{secured, "a UPWARD;"}, {open, "early UPWARD;a UPWARD;"}} {
+		conn   net.Conn
+		want   string
+		cookie string // one that our token opened is not the guest's
+	}{{secured, "a UPWARD;", ""}, {open, "early UPWARD;a UPWARD;", "session=x"}} {
 		r := bufio.NewReader(c.conn)
 		response, err := http.ReadResponse(r, nil)
 		if err != nil || response.StatusCode != 101 || response.Header.Get("Upgrade") != "websocket" || response.Header.Get("Sec-Websocket-Accept") != "x" {
 			t.Fatalf("got %v %v", response, err)
+		}
+		if got := response.Header.Get("Set-Cookie"); got != c.cookie {
+			t.Errorf("got the cookie %q, want %q", got, c.cookie)
 		}
 		io.WriteString(c.conn, "a canary;")
 		b := make([]byte, len(c.want))

@@ -21,7 +21,7 @@ func (x *exchange) upgrade(ctx context.Context, out *http.Request, response *htt
 	}
 	x.gone.stop() // from here on, the guest's bytes are the upstream's
 	x.answer.final()
-	dropHopByHop(response.Header)
+	x.clean(response.Header)
 	response.Header.Set("Connection", "Upgrade")
 	response.Header.Set("Upgrade", "websocket")
 	writeHead(x.c.out, response.StatusCode, response.Header)
