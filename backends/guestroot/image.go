@@ -162,15 +162,30 @@ func bindImage(dir, alias string) ([]Entry, error) {
 	}
 	except := map[string][]string{"etc": append(slices.Collect(maps.Keys(etc)), "resolv.conf"), "home": {backends.AgentUser}, "var": {"tmp", "run"}}
 	for _, name := range slices.Sorted(maps.Keys(except)) {
-		with, err := bindChildren(entries, filepath.Join(dir, name), "/"+name, except[name])
-		switch {
-		case err == nil:
-			entries = with
-		case !errors.Is(err, fs.ErrNotExist): // an image need not have the folder
+		own, err := hasFolder(dir, name)
+		if err == nil && own {
+			entries, err = bindChildren(entries, filepath.Join(dir, name), "/"+name, except[name])
+		}
+		if err != nil {
 			return nil, fmt.Errorf("reading the image: %w", err)
 		}
 	}
 	return appendEtc(entries, etc), nil
+}
+
+// hasFolder tells whether the image has the folder name, which need not be. A link
+// in its place is refused: it leads to a folder of the host's.
+func hasFolder(dir, name string) (bool, error) {
+	path := filepath.Join(dir, name)
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err == nil && !info.IsDir():
+		return false, term.Errorf(term.StagePreflight, path, "opening a folder of the image: it is a link, or no folder").
+			WithHint("make /%s a folder of the image itself, or leave it out", name)
+	}
+	return err == nil, err
 }
 
 // imageEtc is the made-up part of /etc, with the image's own users kept.

@@ -98,6 +98,19 @@ func TestImageIsRefusedWithItsReason(t *testing.T) {
 	}
 }
 
+// The link would be followed on the host, and what is there handed to the guest.
+func TestALinkInThePlaceOfAFolderThatIsReadIsRefused(t *testing.T) {
+	hosts := tree(t, ".ssh/id_rsa", "bus/")
+	for _, name := range []string{"etc", "home", "var"} {
+		for _, target := range []string{hosts, "/proc/self", "usr"} {
+			entries, err := rootfsEntries(tree(t, "bin/sh", "usr/", name+" -> "+target), "127.0.0.16")
+			if err == nil || len(term.Hints(err)) == 0 || term.StageOf(err, "") != term.StagePreflight {
+				t.Errorf("/%s -> %s: binds %q, %v", name, target, targets(entries, KindBind), err)
+			}
+		}
+	}
+}
+
 func TestAnImageThatWasNotUnpackedIsNotTakenForTheHostsTools(t *testing.T) {
 	for _, image := range []policy.Image{{Archive: "/a.tar"}, {Reference: "alpine:3.20"}} {
 		if entries, err := Entries(backends.Spec{Image: image}); err == nil || !strings.Contains(err.Error(), "was not unpacked") {
