@@ -1,6 +1,10 @@
 package workspace
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/bot-bottle/action/internal/gitpath"
+)
 
 // autoRun is one kind of file that some tool runs, or takes orders from, by
 // itself: because a folder is opened, entered, pushed or cloned, and nobody
@@ -75,7 +79,7 @@ func autoRuns() []autoRun {
 // autoRunRule is autoRun, compiled for folded paths.
 type autoRunRule struct {
 	reason string
-	globs  []glob
+	globs  []gitpath.Glob
 }
 
 // compiledAutoRuns is the list, compiled when it is first needed.
@@ -87,7 +91,7 @@ func compileAutoRuns() []autoRunRule {
 	for _, kind := range autoRuns() {
 		rule := autoRunRule{reason: kind.reason}
 		for _, pattern := range kind.patterns {
-			compiled, err := compileGlob("**/" + foldPath(pattern))
+			compiled, err := gitpath.CompileGlob("**/" + gitpath.FoldPath(pattern))
 			if err != nil {
 				panic("workspace: pattern " + pattern + " of the auto-run list: " + err.Error())
 			}

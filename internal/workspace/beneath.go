@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/bot-bottle/action/internal/gitpath"
 )
 
 // folder is an open folder beneath the root. os.Root alone keeps everything
@@ -88,7 +90,7 @@ var repositoryNames = []string{
 // with it would take, for a bare repository: git obeys the config in there.
 // RuleBareRepo keeps a patch from adding the HEAD that makes it one.
 func checkNoRepository(dir *os.Root, name string) error {
-	if !slices.Contains(repositoryNames, fold(name)) {
+	if !slices.Contains(repositoryNames, gitpath.Fold(name)) {
 		return nil
 	}
 	if _, err := dir.Lstat("HEAD"); err == nil {
@@ -123,7 +125,7 @@ func (s siblings) checkAbsent(dir *folder, name string) error {
 	if err != nil {
 		return err
 	}
-	switch other, ok := names[fold(name)]; {
+	switch other, ok := names[gitpath.Fold(name)]; {
 	case ok && other == name:
 		return conflictf("it is there already")
 	case ok:
@@ -157,7 +159,7 @@ func (s siblings) names(dir *folder) (map[string]string, error) {
 	for _, entry := range entries {
 		// Where two names fold alike already, the one that is meant exactly
 		// is found by Lstat.
-		names[fold(entry)] = entry
+		names[gitpath.Fold(entry)] = entry
 	}
 	s[dir.path] = names
 	return names, nil

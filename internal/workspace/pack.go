@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/bot-bottle/action/internal/gitpath"
 )
 
 // Base is what the guest was given and what its changes are counted from.
@@ -251,7 +253,7 @@ func copyEntry(tw *tar.Writer, tr *tar.Reader, from *tar.Header, buffer []byte) 
 	default:
 		return fmt.Errorf("unexpected type %q", from.Typeflag)
 	}
-	if first, _, _ := strings.Cut(from.Name, "/"); fold(first) == foldedGit {
+	if first, _, _ := strings.Cut(from.Name, "/"); gitpath.Fold(first) == gitpath.FoldedGit {
 		return errors.New("git itself refuses this name")
 	}
 	if err := tw.WriteHeader(to); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bluekeyes/go-gitdiff/gitdiff"
 
+	"github.com/bot-bottle/action/internal/gitpath"
 	"github.com/bot-bottle/action/internal/term"
 )
 
@@ -218,7 +219,7 @@ func newPathSet() *pathSet {
 
 // add enters path, or says which rule that breaks.
 func (s *pathSet) add(path string) *Refusal {
-	folded := foldPath(path)
+	folded := gitpath.FoldPath(path)
 	if _, ok := s.folders[folded]; ok {
 		return &Refusal{path, RuleCollision, "the patch also changes files in a folder of that name"}
 	}

@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/bot-bottle/action/internal/gitpath"
 	"github.com/bot-bottle/action/internal/mutation"
 	"github.com/bot-bottle/action/internal/term"
 )
@@ -117,7 +118,7 @@ func refusedError(refusals []Refusal) error {
 
 // judge is Rules, compiled.
 type judge struct {
-	allow    []glob
+	allow    []gitpath.Glob
 	autoRuns []autoRunRule
 	maxBytes int64
 	maxFiles int
@@ -152,7 +153,7 @@ func (j *judge) path(path string) (broken *Refusal, allowed bool) {
 	}
 	parts := strings.Split(path, "/")
 	for _, pattern := range j.allow {
-		if pattern.covers(parts) {
+		if pattern.Covers(parts) {
 			return broken, true
 		}
 	}
@@ -187,12 +188,12 @@ func unseen(r rune) bool {
 }
 
 func neverAllowedName(path, name string) *Refusal {
-	switch folded := fold(name); {
+	switch folded := gitpath.Fold(name); {
 	case name == "" || folded == "": // "", ".", "..", "...", and "./" with blanks
 		return &Refusal{path, RuleBadPath, "an empty name, or one of dots only"}
 	case len(name) > maxName:
 		return &Refusal{path, RuleBadPath, "a name in it is too long"}
-	case folded == foldedGit || gitShortName.MatchString(folded):
+	case folded == gitpath.FoldedGit || gitShortName.MatchString(folded):
 		return &Refusal{path, RuleGitFolder, "it lies in a repository's own folder"}
 	}
 	return nil
@@ -207,14 +208,14 @@ var shortName = regexp.MustCompile(`^[^.]{1,6}~[0-9]{1,6}(\.[^.]{0,3})?$`)
 
 // suspicious finds what only Rules.Allow lets pass.
 func (j *judge) suspicious(path string) *Refusal {
-	folded := foldPath(path)
+	folded := gitpath.FoldPath(path)
 	parts := strings.Split(folded, "/")
 	if reason := j.runsByItself(parts); reason != "" {
 		return &Refusal{path, RuleAutoRun, reason}
 	}
 	for _, part := range parts {
 		switch {
-		case strings.HasPrefix(part, foldedGit):
+		case strings.HasPrefix(part, gitpath.FoldedGit):
 			return &Refusal{path, RuleGitFile, "git or a forge takes settings from it"}
 		case part == "HEAD":
 			return &Refusal{path, RuleBareRepo, "with a file of this name its folder can pass for a repository, whose config git obeys"}
@@ -232,7 +233,7 @@ func (j *judge) suspicious(path string) *Refusal {
 func (j *judge) runsByItself(parts []string) string {
 	for _, rule := range j.autoRuns {
 		for _, pattern := range rule.globs {
-			if pattern.match(parts) {
+			if pattern.Match(parts) {
 				return rule.reason
 			}
 		}

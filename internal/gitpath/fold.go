@@ -1,19 +1,21 @@
-package workspace
+// Package gitpath compares paths of a repository as the file systems would that they
+// may end up on, and matches patterns over them.
+package gitpath
 
 import (
 	"strings"
 	"unicode"
 )
 
-// foldedGit is what fold makes of ".git".
-const foldedGit = ".GIT"
+// FoldedGit is what Fold makes of ".git".
+const FoldedGit = ".GIT"
 
-// fold gives the spelling under which a file system that knows no case takes
+// Fold gives the spelling under which a file system that knows no case takes
 // name, one path component, for another: APFS and HFS+ compare without case and
 // HFS+ overlooks format characters; NTFS also drops trailing dots and spaces and
 // takes what follows a colon for a stream. See git's is_hfs_dot_str and
 // is_ntfs_dot_str in path.c and utf8.c.
-func fold(name string) string {
+func Fold(name string) string {
 	name, _, _ = strings.Cut(name, ":")
 	name = strings.TrimRight(name, " .")
 	return strings.Map(foldRune, name)
@@ -32,11 +34,11 @@ func foldRune(r rune) rune {
 	return least
 }
 
-// foldPath folds each component of a path.
-func foldPath(path string) string {
+// FoldPath folds each component of a path.
+func FoldPath(path string) string {
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
-		parts[i] = fold(part)
+		parts[i] = Fold(part)
 	}
 	return strings.Join(parts, "/")
 }
