@@ -1,0 +1,200 @@
+// Package scan looks for secrets in what is about to leave the host: by gitleaks'
+// rules, and for the values of a run's own secrets in the forms that they are usually
+// copied in.
+//
+// It promises that no path, name or comment makes it look away, that no finding holds
+// more of a secret than its first characters, and that it either looked at all of its
+// input or says that it didn't.
+//
+// It does not promise that a secret in a form it doesn't know is found: compressed,
+// encrypted, cut into pieces.
+package scan
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/rs/zerolog"
+	"github.com/zricethezav/gitleaks/v8/config"
+	"github.com/zricethezav/gitleaks/v8/detect"
+	"github.com/zricethezav/gitleaks/v8/logging"
+
+	"github.com/bot-bottle/action/internal/neutralize"
+	"github.com/bot-bottle/action/internal/secret"
+)
+
+// Finding is a secret that was found. Nothing in it is the secret itself.
+type Finding struct {
+	Detector    string // "gitleaks" or "known-secret"
+	Rule        string // gitleaks' id of the rule, or the name of the known secret
+	Description string
+	Line        int    // from 1
+	Begins      string // the first characters of what was found, and an ellipsis
+	Allowed     bool   // a comment asks gitleaks to overlook it, which this scanner does not
+}
+
+// Detectors.
+const (
+	Gitleaks = "gitleaks"
+	Known    = "known-secret"
+)
+
+// Scanner scans. It is safe for concurrent use.
+type Scanner struct {
+	gitleaks *detect.Detector
+	needles  []needle
+}
+
+// quiet silences gitleaks, which would print what it sees.
+var quiet = sync.OnceFunc(func() { logging.Logger = zerolog.Nop() })
+
+// loading keeps gitleaks' reading of its rules, which goes through a global of its
+// own, from running twice at once.
+var loading sync.Mutex
+
+// decodings is how often what is encoded (base64, hex, percent) is decoded and looked
+// at again.
+const decodings = 3
+
+// New gives a scanner with gitleaks' default rules that knows the values of known.
+// Loading the rules takes some 30 ms.
+func New(known []secret.Value) (*Scanner, error) {
+	quiet()
+	loading.Lock()
+	defer loading.Unlock()
+	d, err := detect.NewDetectorDefaultConfig()
+	if err != nil {
+		return nil, fmt.Errorf("loading gitleaks' rules: %w", err)
+	}
+	d.IgnoreGitleaksAllow = true
+	d.MaxDecodeDepth = decodings
+	d.Config.Allowlists = withoutPaths(d.Config.Allowlists)
+	for id, rule := range d.Config.Rules {
+		rule.Allowlists = withoutPaths(rule.Allowlists)
+		d.Config.Rules[id] = rule
+	}
+	return &Scanner{gitleaks: d, needles: needlesOf(known)}, nil
+}
+
+// withoutPaths takes from each list what a name decides: who writes the file names it.
+func withoutPaths(lists []*config.Allowlist) []*config.Allowlist {
+	var kept []*config.Allowlist
+	for _, list := range lists {
+		if len(list.Paths)+len(list.Commits) == 0 {
+			kept = append(kept, list)
+			continue
+		}
+		narrowed := config.Allowlist{
+			Description: list.Description, MatchCondition: list.MatchCondition, RegexTarget: list.RegexTarget, Regexes: list.Regexes, StopWords: list.StopWords,
+		}
+		if list.MatchCondition == config.AllowlistMatchAnd || len(list.Regexes)+len(list.StopWords) == 0 || narrowed.Validate() != nil {
+			continue
+		}
+		kept = append(kept, &narrowed)
+	}
+	return kept
+}
+
+// Sizes of the pieces that are scanned: gitleaks' time grows faster than its input
+// (80 s for 10 MB of random text in one piece), and what it looks for is far shorter
+// than what two pieces share.
+const (
+	pieceBytes  = 128 << 10
+	sharedBytes = 16 << 10
+)
+
+// maxFindings is how many are told; one is enough to refuse.
+const maxFindings = 20
+
+// Scan reads r to its end and gives what it found. path, where it is known, chooses
+// rules that are for certain files; it never leaves any out. The error says that r
+// could not be scanned whole, also if ctx ended.
+func (s *Scanner) Scan(ctx context.Context, path string, r io.Reader) ([]Finding, error) {
+	var found []Finding
+	piece := make([]byte, 0, pieceBytes)
+	line := 1
+	for {
+		n, err := io.ReadFull(r, piece[len(piece):pieceBytes])
+		piece = piece[:len(piece)+n]
+		over := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !over {
+			return found, fmt.Errorf("reading what is to be scanned: %w", err)
+		}
+		if len(piece) > 0 {
+			found = merge(found, s.piece(ctx, path, piece, line))
+		}
+		if err := context.Cause(ctx); err != nil {
+			return found, fmt.Errorf("scanning: %w", err)
+		}
+		if over || len(found) >= maxFindings {
+			return found, nil
+		}
+		done := len(piece) - sharedBytes
+		line += bytes.Count(piece[:done], []byte{'\n'})
+		piece = piece[:copy(piece, piece[done:])]
+	}
+}
+
+// Text is Scan for a short text.
+func (s *Scanner) Text(ctx context.Context, text string) ([]Finding, error) {
+	return s.Scan(ctx, "", strings.NewReader(text))
+}
+
+// merge adds what is not there yet: the shared part of two pieces is seen twice.
+func merge(all, more []Finding) []Finding {
+	for _, f := range more {
+		known := false
+		for _, g := range all {
+			known = known || g == f
+		}
+		if !known {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// piece scans one piece that begins in this line: as it is, and, where it has NUL
+// bytes, without them, for text is often stored with one behind each character.
+func (s *Scanner) piece(ctx context.Context, path string, piece []byte, line int) []Finding {
+	found := s.known(piece, line)
+	found = append(found, s.rules(ctx, path, string(piece), line)...)
+	if bytes.IndexByte(piece, 0) >= 0 {
+		dense := bytes.ReplaceAll(piece, []byte{0}, nil)
+		found = append(found, s.known(dense, line)...)
+		found = append(found, s.rules(ctx, path, string(dense), line)...)
+	}
+	return found
+}
+
+func (s *Scanner) rules(ctx context.Context, path, text string, line int) []Finding {
+	var found []Finding
+	for _, f := range s.gitleaks.DetectContext(ctx, detect.Fragment{Raw: text, FilePath: path}) {
+		found = append(found, Finding{
+			Detector: Gitleaks, Rule: f.RuleID, Description: f.Description, Line: line + f.StartLine,
+			Begins: begins(f.Secret), Allowed: strings.Contains(f.Line, "gitleaks:allow"),
+		})
+	}
+	return found
+}
+
+// shown is how many characters of a secret are told, of one that is long enough to
+// stay one.
+const (
+	shown     = 3
+	minSecret = 16
+)
+
+func begins(value string) string {
+	if len(value) < minSecret || !utf8.ValidString(value) {
+		return "…"
+	}
+	runes := []rune(neutralize.Text(value))
+	return string(runes[:min(shown, len(runes))]) + "…"
+}
