@@ -43,5 +43,8 @@ const (
 	BottleAnyJob    Point = "bottle-any-job"    // `for` of a bottle is not compared with the job
 	ImagePlainHTTP  Point = "image-plain-http"  // registries lead to any server without TLS
 	RoutesStayOpen  Point = "routes-stay-open"  // what is asked of the guest after the agent's end may use the routes
+	GitAnyRef       Point = "git-any-ref"       // a push may change any ref
+	GitScan         Point = "git-scan"          // a push is not scanned for secrets
+	GitAnyPath      Point = "git-any-path"      // a push may change what a forge or the host would run
 	TriggerAnybody  Point = "trigger-anybody"   // who caused a job need not be able to write
 )

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -46,6 +47,8 @@ type Door struct {
 	options Options
 	mirrors map[string]*mirror
 	rules   map[string]*PushRules
+	closed  context.Context // done once the door is shut
+	shut    context.CancelCauseFunc
 }
 
 // nameForm is that of a repository's name.
@@ -54,6 +57,10 @@ var nameForm = regexp.MustCompile(`^[0-9A-Za-z_][0-9A-Za-z._-]{0,99}$`)
 // New makes a door. Nothing is asked of an upstream yet.
 func New(o Options) (*Door, error) {
 	d := &Door{options: o, mirrors: map[string]*mirror{}, rules: map[string]*PushRules{}}
+	d.closed, d.shut = context.WithCancelCause(context.Background())
+	if err := os.MkdirAll(o.Git.Home, 0o700); err != nil {
+		return nil, fmt.Errorf("making a home for git: %w", err)
+	}
 	for _, r := range o.Repositories {
 		if !nameForm.MatchString(r.Name) || d.mirrors[r.Name] != nil {
 			return nil, fmt.Errorf("reading the repositories: %q is no name, or there twice", r.Name)
@@ -63,6 +70,12 @@ func New(o Options) (*Door, error) {
 	}
 	return d, nil
 }
+
+// errShut is why what was under way has ended.
+var errShut = errors.New("the bottle lets nothing pass any more")
+
+// Shut lets nothing pass from now on, and ends what is under way.
+func (d *Door) Shut() { d.shut(errShut) }
 
 // Bounds of the door. A push may take as long as it is large; one that doesn't move
 // is ended by its connection.
@@ -114,7 +127,14 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if i := d.options.Intercept; i != nil && i(w, r) {
 		return
 	}
-	x := &exchange{door: d, w: w, r: r, begun: time.Now()}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(d.closed, func() { cancel(errShut) })()
+	x := &exchange{door: d, w: w, r: r.WithContext(ctx), begun: time.Now()}
+	if d.closed.Err() != nil {
+		x.refuse(refusal{RuleShut, http.StatusForbidden, errShut.Error()})
+		return
+	}
 	parts := pathForm.FindStringSubmatch(r.URL.EscapedPath())
 	if parts == nil {
 		x.refuse(d.unknownPath(r.URL.Path))
@@ -133,6 +153,7 @@ const (
 	RuleNoRemote     = "no-git-remote"      // the bottle declares no such repository
 	RuleNotGit       = "not-git"            // no request of git's
 	RuleLFS          = "lfs"                // large files go another way, which no door scans
+	RuleShut         = "door-shut"          // the agent has ended
 	RuleReadOnly     = "read-only"          // the bottle doesn't push there
 	RuleRef          = "ref-not-listed"     // a ref that the bottle doesn't list
 	RuleForce        = "not-fast-forward"   // it would take commits away

@@ -17,12 +17,12 @@ func TestACloneIsWhatTheUpstreamHas(t *testing.T) {
 			t.Errorf("version %s: %q, %v", version, b, err)
 		}
 	}
-	id := w.commit("widgets.git", "main", map[string]string{"README": "changed\n"})
+	id := w.Commit("widgets.git", "main", map[string]string{"README": "changed\n"})
 	dir := w.clone()
 	if got := git(t, dir, "rev-parse", "HEAD"); got != id {
 		t.Errorf("a stale mirror: %s instead of %s", got, id)
 	}
-	id = w.commit("widgets.git", "main", map[string]string{"README": "again\n"})
+	id = w.Commit("widgets.git", "main", map[string]string{"README": "again\n"})
 	git(t, dir, "fetch", "--quiet")
 	if got := git(t, dir, "rev-parse", "origin/main"); got != id {
 		t.Errorf("a fetch gave %s instead of %s", got, id)
@@ -32,13 +32,13 @@ func TestACloneIsWhatTheUpstreamHas(t *testing.T) {
 
 func TestHeadAndBranchesFollowTheUpstream(t *testing.T) {
 	w := newWorld(t)
-	w.commit("widgets.git", "trunk", map[string]string{"new": "x"})
-	git(t, filepath.Join(w.server.dir, "widgets.git"), "symbolic-ref", "HEAD", "refs/heads/trunk")
+	w.Commit("widgets.git", "trunk", map[string]string{"new": "x"})
+	git(t, filepath.Join(w.Server.Dir, "widgets.git"), "symbolic-ref", "HEAD", "refs/heads/trunk")
 	dir := w.clone()
 	if got := git(t, dir, "branch", "--show-current"); got != "trunk" {
 		t.Errorf("HEAD is %q", got)
 	}
-	git(t, filepath.Join(w.server.dir, "widgets.git"), "branch", "-D", "main")
+	git(t, filepath.Join(w.Server.Dir, "widgets.git"), "branch", "-D", "main")
 	git(t, dir, "fetch", "--quiet", "--prune")
 	if refs := git(t, dir, "branch", "--remotes"); strings.Contains(refs, "main") {
 		t.Errorf("a branch that is gone is still there: %s", refs)
@@ -48,7 +48,7 @@ func TestHeadAndBranchesFollowTheUpstream(t *testing.T) {
 func TestShallowAndPartialClonesWork(t *testing.T) {
 	w := newWorld(t)
 	for _, content := range []string{"a", "b", "c"} {
-		w.commit("widgets.git", "main", map[string]string{"README": content})
+		w.Commit("widgets.git", "main", map[string]string{"README": content})
 	}
 	if n := git(t, w.clone("--depth=1"), "rev-list", "--count", "HEAD"); n != "1" {
 		t.Errorf("a shallow clone has %s commits", n)
@@ -67,8 +67,8 @@ func TestAnEmptyRepositoryAndOtherIDsWork(t *testing.T) {
 			o.Repositories = append(o.Repositories, Repository{Name: name, Upstream: u, Push: &PushRules{Refs: []string{pushable}}})
 		}
 	})
-	w.repository("empty.git")
-	w.repository("sha256.git", "--object-format=sha256")
+	w.Bare("empty.git")
+	w.Bare("sha256.git", "--object-format=sha256")
 	for _, name := range []string{"empty", "sha256"} {
 		args := []string{"init", "--quiet", name}
 		if name == "sha256" {
@@ -81,7 +81,7 @@ func TestAnEmptyRepositoryAndOtherIDsWork(t *testing.T) {
 		}
 		id := w.change(dir, map[string]string{"file": name})
 		git(t, dir, "push", "--quiet", w.url+name+".git", "HEAD:"+pushable)
-		if w.has(name+".git", pushable) != id {
+		if w.Ref(name+".git", pushable) != id {
 			t.Errorf("%s did not get the push", name)
 		}
 		if refs := git(t, dir, "ls-remote", w.url+name+".git"); !strings.Contains(refs, id) {
@@ -111,7 +111,7 @@ func TestAFetchFailsWhereTheUpstreamCantBeAsked(t *testing.T) {
 		}
 		m.upstream = good
 	}
-	w.before = func(string) error { return errors.New("down for maintenance") }
+	w.Before(func(string) error { return errors.New("down for maintenance") })
 	if out, err := tryGit(t, dir, "fetch"); err == nil || !strings.Contains(out, "down for maintenance") {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -26,13 +26,13 @@ func TestAPushReachesTheUpstreamAfterItWasJudged(t *testing.T) {
 		return nil
 	}
 	git(t, dir, "push", "origin", "HEAD:"+pushable)
-	if w.has("widgets.git", pushable) != id || w.pushes() != 1 {
-		t.Errorf("the upstream has %s after %d pushes", w.has("widgets.git", pushable), w.pushes())
+	if w.Ref("widgets.git", pushable) != id || w.pushes() != 1 {
+		t.Errorf("the upstream has %s after %d pushes", w.Ref("widgets.git", pushable), w.pushes())
 	}
 	id = w.change(dir, map[string]string{"new": "y"})
 	w.judgment = nil
 	git(t, dir, "push", "origin", "HEAD:"+pushable)
-	if w.has("widgets.git", pushable) != id || len(w.judged) != 2 || len(w.judged[1].Known) != 2 {
+	if w.Ref("widgets.git", pushable) != id || len(w.judged) != 2 || len(w.judged[1].Known) != 2 {
 		t.Errorf("a second push: %+v", w.judged)
 	}
 	w.log.checkLines(t)
@@ -47,7 +47,7 @@ func TestAPushReachesTheUpstreamAfterItWasJudged(t *testing.T) {
 func (w *world) refusedPush(t *testing.T, dir, rule, words string, args ...string) {
 	t.Helper()
 	before := len(w.log.rules())
-	sessions := len(w.said())
+	sessions := len(w.Commands())
 	out, err := tryGit(t, dir, append([]string{"push", "origin"}, args...)...)
 	if err == nil || !strings.Contains(out, words) {
 		t.Errorf("push %v: %v: %s", args, err, out)
@@ -55,7 +55,7 @@ func (w *world) refusedPush(t *testing.T, dir, rule, words string, args ...strin
 	if rules := w.log.rules(); len(rules) != before+1 || rules[before] != rule {
 		t.Errorf("push %v was refused by %v instead of %q", args, rules[before:], rule)
 	}
-	if said := w.said(); len(said) != sessions {
+	if said := w.Commands(); len(said) != sessions {
 		t.Errorf("push %v: the upstream was asked: %v", args, said[sessions:])
 	}
 }
@@ -81,8 +81,8 @@ func TestAPushIsRefusedByWhatItChanges(t *testing.T) {
 	if out, err := tryGit(t, dir, "push", "-o", "repo.private=false", "origin", "HEAD:"+pushable); err == nil || !strings.Contains(out, "push options") {
 		t.Errorf("push option: %v: %s", err, out)
 	}
-	if w.has("widgets.git", "main") == "" || len(git(t, filepath.Join(w.server.dir, "widgets.git"), "for-each-ref")) == 0 || w.pushes() != 1 {
-		t.Errorf("the upstream saw %v", w.said())
+	if w.Ref("widgets.git", "main") == "" || len(git(t, filepath.Join(w.Server.Dir, "widgets.git"), "for-each-ref")) == 0 || w.pushes() != 1 {
+		t.Errorf("the upstream saw %v", w.Commands())
 	}
 	w.log.checkLines(t)
 }
@@ -113,22 +113,20 @@ func TestAReadOnlyRepositoryIsNotPushedTo(t *testing.T) {
 
 func TestAnUpstreamThatRefusesIsHeard(t *testing.T) {
 	w := newWorld(t)
-	hook := filepath.Join(w.server.dir, "widgets.git/hooks/pre-receive")
+	hook := filepath.Join(w.Server.Dir, "widgets.git/hooks/pre-receive")
 	if err := errors.Join(os.MkdirAll(filepath.Dir(hook), 0o755), os.WriteFile(hook, []byte("#!/bin/sh\necho the branch is protected >&2\nexit 1\n"), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	dir := w.clone()
 	w.change(dir, map[string]string{"new": "x"})
 	out, err := tryGit(t, dir, "push", "origin", "HEAD:"+pushable)
-	if err == nil || !strings.Contains(out, "the branch is protected") || w.has("widgets.git", pushable) != "" {
+	if err == nil || !strings.Contains(out, "the branch is protected") || w.Ref("widgets.git", pushable) != "" {
 		t.Errorf("%v: %s", err, out)
 	}
 	if err := os.Remove(hook); err != nil {
 		t.Fatal(err)
 	}
-	w.mu.Lock()
-	w.before = func(string) error { return errors.New("down for maintenance") }
-	w.mu.Unlock()
+	w.Before(func(string) error { return errors.New("down for maintenance") })
 	if out, err := tryGit(t, dir, "push", "origin", "HEAD:"+pushable); err == nil || !strings.Contains(out, "down for maintenance") {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -140,15 +138,15 @@ func TestABranchThatSomebodyElseMovedIsNotOverwritten(t *testing.T) {
 	dir := w.clone()
 	w.change(dir, map[string]string{"new": "x"})
 	git(t, dir, "push", "origin", "HEAD:"+pushable)
-	theirs := w.commit("widgets.git", "bottle/run1", map[string]string{"theirs": "x"})
+	theirs := w.Commit("widgets.git", "bottle/run1", map[string]string{"theirs": "x"})
 	w.change(dir, map[string]string{"new": "y"})
 	out, err := tryGit(t, dir, "push", "origin", "HEAD:"+pushable)
-	if err == nil || w.has("widgets.git", pushable) != theirs {
+	if err == nil || w.Ref("widgets.git", pushable) != theirs {
 		t.Errorf("%v: %s", err, out)
 	}
 	git(t, dir, "pull", "--quiet", "--no-rebase", "--no-edit", "origin", "bottle/run1")
 	git(t, dir, "push", "origin", "HEAD:"+pushable)
-	if w.has("widgets.git", pushable) != git(t, dir, "rev-parse", "HEAD") {
+	if w.Ref("widgets.git", pushable) != git(t, dir, "rev-parse", "HEAD") {
 		t.Error("after a pull the push did not arrive")
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/bot-bottle/action/internal/mutation"
 )
 
 // PushRules say what may be pushed.
@@ -28,7 +30,7 @@ func (p *PushRules) maxBytes() int64 {
 }
 
 func (p *PushRules) lists(ref string) bool {
-	return slices.ContainsFunc(p.Refs, func(rule string) bool {
+	return mutation.On(mutation.GitAnyRef) || slices.ContainsFunc(p.Refs, func(rule string) bool {
 		if below, ok := strings.CutSuffix(rule, "*"); ok && strings.HasSuffix(below, "/") {
 			return strings.HasPrefix(ref, below)
 		}

@@ -41,12 +41,20 @@ var scpForm = regexp.MustCompile(`^([^@/:]+)@([^@/:]+|\[[0-9A-Fa-f:.]+\]):([^/].
 // ParseUpstream reads ssh://user@host[:port]/path or user@host:path, and the key of
 // the server as "TYPE BASE64".
 func ParseUpstream(address, hostKey string) (Upstream, error) {
-	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(hostKey))
+	u, err := ParseAddress(address)
 	if err != nil {
-		return Upstream{}, fmt.Errorf("reading the host key of %q: %w", address, err)
+		return u, err
 	}
+	if u.HostKey, _, _, _, err = ssh.ParseAuthorizedKey([]byte(hostKey)); err != nil {
+		return u, fmt.Errorf("reading the host key of %q: %w", address, err)
+	}
+	return u, nil
+}
+
+// ParseAddress reads the address alone.
+func ParseAddress(address string) (Upstream, error) {
 	if m := scpForm.FindStringSubmatch(address); m != nil && !strings.Contains(address, "://") {
-		return Upstream{User: m[1], Host: strings.Trim(m[2], "[]"), Port: 22, Path: m[3], HostKey: key}, nil
+		return Upstream{User: m[1], Host: strings.Trim(m[2], "[]"), Port: 22, Path: m[3]}, nil
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "ssh" || u.Hostname() == "" || u.Path == "" || u.User.Username() == "" {
@@ -58,7 +66,7 @@ func ParseUpstream(address, hostKey string) (Upstream, error) {
 			return Upstream{}, fmt.Errorf("reading the address %q: %q is no port", address, p)
 		}
 	}
-	return Upstream{User: u.User.Username(), Host: u.Hostname(), Port: uint16(port), Path: u.Path, HostKey: key}, nil
+	return Upstream{User: u.User.Username(), Host: u.Hostname(), Port: uint16(port), Path: u.Path}, nil
 }
 
 // Service is what is asked of an SSH server.
