@@ -43,6 +43,21 @@ type Config struct {
 	UpstreamProxy secret.Value
 	// Resolver is asked for names; the zero value: the host's own are.
 	Resolver netip.AddrPort
+	// Git is what the git-gate serves; nil: no remote is declared.
+	Git *GitConfig
+}
+
+// GitConfig is what the git-gate serves.
+type GitConfig struct {
+	Remotes []GitRemote
+	// Known are values that no push may hold: the run's own secrets.
+	Known []secret.Value
+}
+
+// GitRemote is a repository with its key.
+type GitRemote struct {
+	policy.GitRemote
+	Key secret.Value // private key in OpenSSH's or PKCS#8's PEM, without a passphrase
 }
 
 // Ready is what a sidecar answers when its doors are open.
@@ -66,13 +81,45 @@ type wireConfig struct {
 	Peers         []int             `json:"peers"`
 	UpstreamProxy string            `json:"upstream_proxy,omitempty"`
 	Resolver      netip.AddrPort    `json:"resolver,omitzero"`
+	Git           *wireGit          `json:"git,omitempty"`
+}
+
+type wireGit struct {
+	Remotes []wireRemote `json:"remotes"`
+	Known   []wireSecret `json:"known,omitempty"`
+}
+
+type wireRemote struct {
+	policy.GitRemote
+	Key string `json:"key"`
+}
+
+type wireSecret struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+func (c *GitConfig) wire() *wireGit {
+	w := &wireGit{}
+	for _, r := range c.Remotes {
+		w.Remotes = append(w.Remotes, wireRemote{r.GitRemote, r.Key.Reveal()})
+	}
+	for _, k := range c.Known {
+		w.Known = append(w.Known, wireSecret{k.Name(), k.Reveal()})
+	}
+	return w
+}
+
+// forGit is what the git-gate's own process is told: no token of a route.
+func (c Config) forGit() *wireConfig {
+	return &wireConfig{Policy: policy.Policy{Epoch: c.Policy.Epoch, Bottle: c.Policy.Bottle, Git: c.Policy.Git}, Nonce: c.Nonce, Peers: c.Peers, Git: c.Git.wire()}
 }
 
 // wire reveals the secrets: the socket pair leads to the process that uses them,
 // and nowhere else.
 func (c Config) wire() *wireConfig {
 	w := &wireConfig{
-		Policy:        forDoors(c.Policy),
+		Policy:        forDoors(c.Policy), // the git-gate's remotes are no secret
 		Tokens:        make(map[string]string, len(c.Tokens)),
 		Nonce:         c.Nonce,
 		Peers:         c.Peers,
@@ -88,7 +135,7 @@ func (c Config) wire() *wireConfig {
 // forDoors leaves out what is the guest's, secrets among it.
 func forDoors(p policy.Policy) policy.Policy {
 	limits := policy.Limits{Requests: p.Limits.Requests, EgressBytes: p.Limits.EgressBytes}
-	return policy.Policy{Epoch: p.Epoch, Bottle: p.Bottle, Egress: p.Egress, Limits: limits}
+	return policy.Policy{Epoch: p.Epoch, Bottle: p.Bottle, Egress: p.Egress, Git: p.Git, Limits: limits}
 }
 
 func (w *wireConfig) tokens() map[string]secret.Value {

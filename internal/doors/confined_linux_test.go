@@ -77,7 +77,7 @@ func TestTheSidecarInheritsItsFilesAndNothingElse(t *testing.T) {
 	proc := fmt.Sprintf("/proc/%d/", w.sidecar.PID())
 	cmdline, err := os.ReadFile(proc + "cmdline")
 	w.must(err)
-	if string(cmdline) != "bot-bottle\x00sidecar\x00" {
+	if string(cmdline) != "bot-bottle\x00sidecar\x00egress\x00git-gate\x00supervise\x00" {
 		t.Errorf("its command line is %q", cmdline)
 	}
 	environ, err := os.ReadFile(proc + "environ")

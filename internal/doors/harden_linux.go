@@ -11,9 +11,9 @@ import (
 	"github.com/bot-bottle/action/internal/term"
 )
 
-// harden confines the whole process and tells what holds, as read back. A measure
+// harden confines the whole process, for git where it is to run it, and tells what holds, as read back. A measure
 // that every kernel in use has, and that doesn't hold, is an error.
-func harden() ([]Measure, error) {
+func harden(git *gitRoom) ([]Measure, error) {
 	if err := closeMemory(); err != nil {
 		return nil, err
 	}
@@ -22,8 +22,12 @@ func harden() ([]Measure, error) {
 		return nil, err
 	}
 	defer threads.close()
-	landlock := restrictFiles()
-	if err := restrictCalls(); err != nil {
+	files, calls := restrictFiles, restrictCalls
+	if git != nil {
+		files, calls = git.restrictFiles, restrictGitCalls
+	}
+	landlock := files()
+	if err := calls(); err != nil {
 		return nil, term.Errorf(term.StageLaunch, "", "restricting system calls: %w", err).
 			WithHint("the kernel needs CONFIG_SECCOMP_FILTER, and the container that bot-bottle runs in, if any, has to allow seccomp(2)")
 	}

@@ -30,7 +30,7 @@ func taken(t *testing.T) (*Sidecar, *net.UnixConn, func(error)) {
 		t.Fatal(err)
 	}
 	waited := make(chan error, 1)
-	s := newSidecar(ours, os.Getpid(), func() { waited <- errors.New("killed") }, waited)
+	s := newSidecar(ours, os.Getpid(), served, func() { waited <- errors.New("killed") }, waited)
 	t.Cleanup(func() { conn.Close() })
 	return s, conn.(*net.UnixConn), func(err error) { waited <- err }
 }

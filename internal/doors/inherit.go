@@ -26,9 +26,9 @@ type inherited struct {
 
 // inherit takes the files over. The error is that of somebody who started the
 // sidecar by hand.
-func inherit() (*inherited, error) {
+func inherit(list []decision.Door) (*inherited, error) {
 	in := &inherited{listeners: map[decision.Door]*net.UnixListener{}}
-	err := in.take()
+	err := in.take(list)
 	if err != nil {
 		return nil, (&term.Error{Stage: term.StageUsage, Err: fmt.Errorf("taking over what a sidecar is started with: %w", err)}).
 			WithHint("bot-bottle run starts the sidecar by itself")
@@ -36,14 +36,14 @@ func inherit() (*inherited, error) {
 	return in, nil
 }
 
-func (in *inherited) take() (err error) {
+func (in *inherited) take(list []decision.Door) (err error) {
 	if in.config, err = inheritedConn(); err != nil {
 		return err
 	}
 	if in.decisions, err = inheritedLog(); err != nil {
 		return err
 	}
-	for i, door := range served {
+	for i, door := range list {
 		if in.listeners[door], err = inheritedListener(listenersFD + i); err != nil {
 			return fmt.Errorf("listener of %s: %w", door, err)
 		}

@@ -5,8 +5,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/bot-bottle/action/internal/doors/decision"
 	"github.com/bot-bottle/action/internal/term"
 )
 
@@ -23,18 +25,26 @@ import (
 //  4. opens the doors, and serves until the supervisor closes the socket pair.
 //
 // It returns nil then, and an error where a step fails or a door breaks, which
-// the supervisor is told too. args, those after the verb, have to be empty.
+// the supervisor is told too.
+//
+// args, those after the verb, are the doors that it serves, in the order of their
+// listeners; none: all. The git-gate's own sidecar has "git" and its GitPlace, and
+// what it runs git by "git-program" and the command line.
 func Main(ctx context.Context, args []string) error {
-	if len(args) != 0 {
-		return term.Errorf(term.StageUsage, Verb, "reading the arguments: it takes none, not %q", args)
+	if len(args) > 0 && args[0] == gitProgramRole {
+		return becomeGit(args[1:])
 	}
-	in, err := inherit()
+	r, err := readRole(args)
+	if err != nil {
+		return err
+	}
+	in, err := inherit(r.doors)
 	if err != nil {
 		return err
 	}
 	l := newLink(in.config, maxOrder)
 	defer in.config.Close()
-	err = serve(ctx, in, l)
+	err = serve(ctx, in, l, r)
 	if errors.Is(err, errOver) {
 		return nil
 	}
@@ -53,9 +63,33 @@ func (l *link) tell(a answer) error {
 	return l.send(line)
 }
 
-func serve(ctx context.Context, in *inherited, l *link) error {
+// role is what this sidecar is for.
+type role struct {
+	doors []decision.Door
+	git   *gitRoom // nil: it serves no git
+}
+
+func readRole(args []string) (role, error) {
+	if len(args) > 0 && args[0] == gitRole {
+		room, err := readGitRoom(args[1:])
+		return role{[]decision.Door{decision.GitGate}, room}, err
+	}
+	r := role{doors: served}
+	if len(args) > 0 {
+		r.doors = nil
+	}
+	for _, a := range args {
+		if !slices.Contains(served, decision.Door(a)) {
+			return r, term.Errorf(term.StageUsage, Verb, "reading the arguments: %q is no door", a)
+		}
+		r.doors = append(r.doors, decision.Door(a))
+	}
+	return r, nil
+}
+
+func serve(ctx context.Context, in *inherited, l *link, r role) error {
 	roots := systemRoots()
-	measures, err := harden()
+	measures, err := harden(r.git)
 	if err != nil {
 		return fmt.Errorf("confining the sidecar: %w", err)
 	}
@@ -68,6 +102,9 @@ func serve(ctx context.Context, in *inherited, l *link) error {
 	}
 	if first.Configure == nil {
 		return errors.New("receiving the configuration: the first order is another")
+	}
+	if r.git != nil {
+		return serveGit(ctx, in, l, r.git, first)
 	}
 	s, err := newServer(in, l, first.Configure, roots)
 	if err != nil {

@@ -9,7 +9,9 @@ import (
 
 var errNotLinux = errors.New("this is not Linux")
 
-func harden() ([]Measure, error) { return nil, errNotLinux }
+func becomeGit([]string) error { return errNotLinux }
+
+func harden(*gitRoom) ([]Measure, error) { return nil, errNotLinux }
 
 func peerOf(*net.UnixConn) (uid, pid int, err error) { return -1, 0, errNotLinux }
 

@@ -74,9 +74,12 @@ func (s *server) run(ctx context.Context, id uint64) error {
 	doors, ctx := errgroup.WithContext(ctx)
 	doors.Go(func() error { return s.egress.Serve(ctx, s.listeners[decision.Egress]) })
 	for _, refusal := range []closed.Refusal{closed.GitGate(), closed.Supervise()} {
+		if s.listeners[refusal.Door] == nil {
+			continue // another sidecar has it
+		}
 		doors.Go(func() error { return closed.Serve(ctx, s.listeners[refusal.Door], s.closed(refusal)) })
 	}
-	doors.Go(func() error { return s.obey(ctx) })
+	doors.Go(func() error { return obey(ctx, s.link, s.do) })
 	if err := s.link.tell(answer{ID: id, Ready: &Ready{CAPEM: string(s.ca.CertPEM())}}); err != nil {
 		return err
 	}
@@ -93,19 +96,19 @@ func (s *server) closed(refusal closed.Refusal) closed.Options {
 }
 
 // obey carries orders out until there is an error, at the latest errOver.
-func (s *server) obey(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { s.link.conn.CloseRead() })
+func obey(ctx context.Context, l *link, do func(order) error) error {
+	stop := context.AfterFunc(ctx, func() { l.conn.CloseRead() })
 	defer stop()
 	for {
 		var o order
-		if err := s.link.receive(&o); err != nil {
+		if err := l.receive(&o); err != nil {
 			return err
 		}
 		a := answer{ID: o.ID}
-		if err := s.do(o); err != nil {
+		if err := do(o); err != nil {
 			a.Fault = faultOf(err)
 		}
-		if err := s.link.tell(a); err != nil {
+		if err := l.tell(a); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,8 +23,8 @@ import (
 // required.
 type StartOptions struct {
 	Executable string // our binary; everybody may execute it
-	// Listeners has one for each door. The sidecar gets copies: the caller
-	// closes its own.
+	// Listeners has one for each door that this sidecar is to serve. It gets
+	// copies: the caller closes its own.
 	Listeners map[decision.Door]*net.UnixListener
 	// Decisions is the decision log, empty and open for appending. The sidecar
 	// gets a copy.
@@ -33,6 +34,48 @@ type StartOptions struct {
 	// Stderr takes what the sidecar prints: a crash, bounded and made harmless.
 	// nil discards it.
 	Stderr io.Writer
+	// Git makes it the sidecar of the git-gate alone, which may run git; nil: it
+	// may run nothing, and a git-gate that it serves is closed.
+	Git *GitPlace
+}
+
+// GitPlace is where the git-gate's sidecar works, and with what.
+type GitPlace struct {
+	Dir     string   // empty folder of the sidecar's user, on a disk
+	Program string   // path of git
+	Ports   []uint16 // of the upstreams: nothing else can be connected to by TCP, but a resolver
+}
+
+// doors are those that have a listener, in the order of served.
+func (o StartOptions) doors() []decision.Door {
+	return slices.DeleteFunc(slices.Clone(served), func(d decision.Door) bool { return o.Listeners[d] == nil })
+}
+
+// check sees that each kind of sidecar is given its doors, and no others.
+func (o StartOptions) check() error {
+	given := o.doors()
+	onlyGit := slices.Equal(given, []decision.Door{decision.GitGate})
+	whole := slices.Contains(given, decision.Egress) && slices.Contains(given, decision.Supervise)
+	if o.Git != nil && !onlyGit || o.Git == nil && !whole {
+		return fmt.Errorf("starting the sidecar: it is given the doors %v", given)
+	}
+	return nil
+}
+
+// args are the sidecar's, behind its verb; see Main.
+func (o StartOptions) args() []string {
+	if g := o.Git; g != nil {
+		var ports []string
+		for _, p := range g.Ports {
+			ports = append(ports, strconv.Itoa(int(p)))
+		}
+		return []string{gitRole, g.Dir, g.Program, o.Executable, strings.Join(ports, ",")}
+	}
+	var args []string
+	for _, d := range o.doors() {
+		args = append(args, string(d))
+	}
+	return args
 }
 
 // stopGrace is how long a sidecar may take to end by itself: it closes its
@@ -42,9 +85,10 @@ const stopGrace = 2 * time.Second
 // Sidecar is a running sidecar, in the process that started it. It is safe for
 // concurrent use.
 type Sidecar struct {
-	link *link
-	pid  int
-	kill func()
+	link  *link
+	pid   int
+	doors []decision.Door // that it serves
+	kill  func()
 
 	hardened chan struct{} // closed when measures is set
 	measures []Measure
@@ -62,9 +106,9 @@ type Sidecar struct {
 }
 
 // newSidecar takes over a started process, of which waited tells the end.
-func newSidecar(conn *net.UnixConn, pid int, kill func(), waited <-chan error) *Sidecar {
+func newSidecar(conn *net.UnixConn, pid int, doors []decision.Door, kill func(), waited <-chan error) *Sidecar {
 	s := &Sidecar{
-		link: newLink(conn, maxAnswer), pid: pid, kill: kill,
+		link: newLink(conn, maxAnswer), pid: pid, doors: doors, kill: kill,
 		hardened: make(chan struct{}), done: make(chan struct{}),
 		waiting: map[uint64]chan answer{}, seen: map[decision.Door]time.Time{}, sighted: make(chan struct{}),
 	}
@@ -99,7 +143,7 @@ func (s *Sidecar) take(a answer) {
 	case a.Hardened != nil && s.measures == nil:
 		s.measures = a.Hardened
 		close(s.hardened)
-	case a.Seen != nil && slices.Contains(served, a.Seen.Door):
+	case a.Seen != nil && slices.Contains(s.doors, a.Seen.Door):
 		s.seen[a.Seen.Door] = a.Seen.Time
 		close(s.sighted)
 		s.sighted = make(chan struct{})
@@ -184,7 +228,11 @@ func (s *Sidecar) Configure(ctx context.Context, c Config) (Ready, error) {
 	case <-ctx.Done():
 		return Ready{}, fmt.Errorf("waiting for the sidecar to confine itself: %w", context.Cause(ctx))
 	}
-	a, err := s.ask(ctx, order{Configure: c.wire()}, term.StageLaunch)
+	w := c.wire()
+	if slices.Equal(s.doors, []decision.Door{decision.GitGate}) && c.Git != nil {
+		w = c.forGit()
+	}
+	a, err := s.ask(ctx, order{Configure: w}, term.StageLaunch)
 	if err != nil {
 		return Ready{}, err
 	}
@@ -194,14 +242,14 @@ func (s *Sidecar) Configure(ctx context.Context, c Config) (Ready, error) {
 	return Ready{CAPEM: a.Ready.CAPEM, Hardening: s.measures}, nil
 }
 
-// WaitProof returns when every door has seen the nonce, with the times at which
+// WaitProof returns when every door of this sidecar has seen the nonce, with the times at which
 // they did. Where ctx ends first the error names the doors that haven't.
 func (s *Sidecar) WaitProof(ctx context.Context) (map[decision.Door]time.Time, error) {
 	for {
 		s.mu.Lock()
 		seen, sighted := maps.Clone(s.seen), s.sighted
 		s.mu.Unlock()
-		if len(seen) == len(served) {
+		if len(seen) == len(s.doors) {
 			return seen, nil
 		}
 		select {
@@ -209,14 +257,14 @@ func (s *Sidecar) WaitProof(ctx context.Context) (map[decision.Door]time.Time, e
 		case <-s.done:
 			return seen, s.gone()
 		case <-ctx.Done():
-			return seen, fmt.Errorf("waiting for %s to see the nonce: %w", unseen(seen), context.Cause(ctx))
+			return seen, fmt.Errorf("waiting for %s to see the nonce: %w", s.unseen(seen), context.Cause(ctx))
 		}
 	}
 }
 
-func unseen(seen map[decision.Door]time.Time) string {
+func (s *Sidecar) unseen(seen map[decision.Door]time.Time) string {
 	var names []string
-	for _, door := range served {
+	for _, door := range s.doors {
 		if _, ok := seen[door]; !ok {
 			names = append(names, string(door))
 		}

@@ -25,6 +25,9 @@ func Start(ctx context.Context, o StartOptions) (*Sidecar, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("starting the sidecar: %w", err)
 	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, err
@@ -46,7 +49,7 @@ func Start(ctx context.Context, o StartOptions) (*Sidecar, error) {
 		ours.Close()
 		return nil, fmt.Errorf("starting the sidecar: %w", err)
 	}
-	return newSidecar(ours, cmd.Process.Pid, func() { cmd.Process.Kill() }, waited), nil
+	return newSidecar(ours, cmd.Process.Pid, o.doors(), func() { cmd.Process.Kill() }, waited), nil
 }
 
 // socketPair gives the supervisor's end and the sidecar's.
@@ -74,7 +77,7 @@ func inheritance(config *os.File, o StartOptions) ([]*os.File, error) {
 		return files, fmt.Errorf("handing on the decision log: %w", err)
 	}
 	files = append(files, os.NewFile(uintptr(log), o.Decisions.Name()))
-	for _, door := range served {
+	for _, door := range o.doors() {
 		if err := boundBacklog(door, o.Listeners[door]); err != nil {
 			return files, err
 		}
@@ -94,7 +97,7 @@ func closeAll(files []*os.File) {
 }
 
 func command(o StartOptions, files []*os.File) *exec.Cmd {
-	cmd := exec.Command(o.Executable, Verb)
+	cmd := exec.Command(o.Executable, append([]string{Verb}, o.args()...)...)
 	cmd.Args[0] = "bot-bottle"
 	cmd.Env = mutation.Environ()
 	cmd.Dir = "/"

@@ -6,19 +6,21 @@ package policy
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
 // Policy is the one resolved set of rules of a job. It is never changed in
 // place: a new one with a higher Epoch replaces it whole.
 type Policy struct {
-	Epoch     uint64    `json:"epoch"`     // 1 at launch; grows by one with each swap
-	Bottle    string    `json:"bottle"`    // name of the bottle it was made from
-	Isolation Isolation `json:"isolation"` // weakest isolation that is acceptable
-	Image     Image     `json:"image"`
-	Env       []EnvVar  `json:"env,omitempty"` // sorted by name
-	Egress    Egress    `json:"egress"`
-	Limits    Limits    `json:"limits"`
+	Epoch     uint64      `json:"epoch"`     // 1 at launch; grows by one with each swap
+	Bottle    string      `json:"bottle"`    // name of the bottle it was made from
+	Isolation Isolation   `json:"isolation"` // weakest isolation that is acceptable
+	Image     Image       `json:"image"`
+	Env       []EnvVar    `json:"env,omitempty"` // sorted by name
+	Egress    Egress      `json:"egress"`
+	Git       []GitRemote `json:"git,omitempty"`
+	Limits    Limits      `json:"limits"`
 }
 
 // Isolation is how strongly a guest is separated from the host.
@@ -132,6 +134,39 @@ type Auth struct {
 	Scheme    string `json:"scheme"`           // "Bearer", "Basic", "token"; empty: the token alone
 	Header    string `json:"header,omitempty"` // default "authorization"
 	TokenName string `json:"token_name"`
+}
+
+// GitRemote is a repository that the guest reaches through the git-gate.
+type GitRemote struct {
+	Name    string `json:"name"`     // as the gate calls it
+	URL     string `json:"url"`      // ssh://user@host[:port]/path or user@host:path
+	HostKey string `json:"host_key"` // "TYPE BASE64"
+	// Push are the full names of refs that may be made or moved forward; none: it can
+	// be read only. One that ends in "/*" stands for all below it.
+	Push []string `json:"push,omitempty"`
+	// Protected are patterns of paths that a push may change although a forge or the
+	// host would run them.
+	Protected []string `json:"protected,omitempty"`
+	MaxBytes  int64    `json:"max_bytes,omitempty"` // of one push's pack; 0: the gate's default
+	// KeyName is under which the git-gate was given the private key.
+	KeyName string `json:"key_name"`
+}
+
+// RunPlaceholder stands in GitRemote.Push for the id of the run.
+const RunPlaceholder = "{run}"
+
+// DefaultPush is what a bottle may push that doesn't say it: a branch of the run's
+// own.
+const DefaultPush = "refs/heads/bottle/" + RunPlaceholder
+
+// ForRun gives the remote with the run's id in the place of RunPlaceholder.
+func (r GitRemote) ForRun(run string) GitRemote {
+	push := make([]string, 0, len(r.Push))
+	for _, ref := range r.Push {
+		push = append(push, strings.ReplaceAll(ref, RunPlaceholder, run))
+	}
+	r.Push = push
+	return r
 }
 
 // Limits bound a guest. Zero means the default that Defaults gives; there is

@@ -34,6 +34,9 @@ var ErrLineTooLong = errors.New("the line is too long")
 // Options adjust a FileLog. The zero value is ready to use.
 type Options struct {
 	MaxBytes int64 // of the whole file; 0 means DefaultMaxBytes
+	// FirstID is below the first id, where several processes share the file, and
+	// each needs ids of its own.
+	FirstID uint64
 }
 
 // FileLog writes lines to a file, each with one write(2), so that what was
@@ -83,7 +86,7 @@ func OpenLog(f *os.File, o Options) (*FileLog, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = DefaultMaxBytes
 	}
-	return &FileLog{file: f, max: o.MaxBytes, now: time.Now, used: info.Size(), open: map[uint64]undecided{}}, nil
+	return &FileLog{file: f, max: o.MaxBytes, now: time.Now, last: o.FirstID, used: info.Size(), open: map[uint64]undecided{}}, nil
 }
 
 // SetPhase names the stage of the job to which verdicts belong from now on.
