@@ -79,9 +79,12 @@ type shownUser struct {
 }
 
 type shownRepo struct {
-	URL     string   `json:"url"`
-	Key     shownKey `json:"key"`
-	HostKey string   `json:"host_key"`
+	URL       string   `json:"url"`
+	Key       shownKey `json:"key"`
+	HostKey   string   `json:"host_key"`
+	Push      []string `json:"push"`
+	Protected []string `json:"protected,omitempty"`
+	MaxPush   string   `json:"max_push,omitempty"`
 }
 
 type shownKey struct {
@@ -175,7 +178,11 @@ func (g Git) show() *shownGit {
 		if s.Repos == nil {
 			s.Repos = map[string]shownRepo{}
 		}
-		s.Repos[r.Name] = shownRepo{r.URL, shownKey{r.Key.Provider, r.Key.Path, r.Key.Token}, r.HostKey}
+		shown := shownRepo{r.URL, shownKey{r.Key.Provider, r.Key.Path, r.Key.Token}, r.HostKey, r.Push, r.Protected, ""}
+		if r.MaxPush > 0 {
+			shown.MaxPush = showSize(r.MaxPush)
+		}
+		s.Repos[r.Name] = shown
 	}
 	return s
 }

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/bot-bottle/action/internal/gitpath"
+	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/secret"
 )
 
@@ -28,6 +31,18 @@ type GitRepo struct {
 	URL     string // ssh://user@host[:port]/path, or user@host:path
 	Key     GitKey
 	HostKey string // pins the server: "TYPE BASE64"
+	// Push are the refs that may be made or moved forward; empty: none.
+	Push      []string
+	Protected []string // patterns of paths that a push may change although a forge would run them
+	MaxPush   int64    // bytes of one push; 0: the gate's default
+}
+
+// KeyName is under which the key of a remote stands among the secrets.
+func (r GitRepo) KeyName() string { return "git-gate.repos." + r.Name + ".key" }
+
+// remote gives the repository as the policy has it.
+func (r GitRepo) remote() policy.GitRemote {
+	return policy.GitRemote{Name: r.Name, URL: r.URL, HostKey: r.HostKey, Push: r.Push, Protected: r.Protected, MaxBytes: r.MaxPush, KeyName: r.KeyName()}
 }
 
 // GitKey says with which key the remote is reached.
@@ -96,12 +111,15 @@ func (r *reader) gitRepos(n ast.Node, at string) []GitRepo {
 		if err := checkRepoName(name); err != nil {
 			r.at(key, "", err)
 		}
-		repo := GitRepo{Name: name}
+		repo := GitRepo{Name: name, Push: []string{policy.DefaultPush}}
 		r.mapping(value, key, schema{
 			fields: map[string]func(ast.Node, string){
-				"url":      func(n ast.Node, at string) { repo.URL = r.sshURL(n, at) },
-				"key":      func(n ast.Node, at string) { repo.Key = r.gitKey(n, at) },
-				"host_key": func(n ast.Node, at string) { repo.HostKey = r.hostKey(n, at) },
+				"url":       func(n ast.Node, at string) { repo.URL = r.sshURL(n, at) },
+				"key":       func(n ast.Node, at string) { repo.Key = r.gitKey(n, at) },
+				"host_key":  func(n ast.Node, at string) { repo.HostKey = r.hostKey(n, at) },
+				"push":      func(n ast.Node, at string) { repo.Push = r.pushRefs(n, at) },
+				"protected": func(n ast.Node, at string) { repo.Protected = r.protected(n, at) },
+				"max_push":  func(n ast.Node, at string) { repo.MaxPush = r.size(n, at) },
 			},
 			moved: map[string]string{
 				"identity":   "write `key: {provider: static, path: /the/key}`",
@@ -122,6 +140,35 @@ func checkRepoName(name string) error {
 		return fmt.Errorf("%.80q is not a repository's name of letters, digits, dots, underscores and hyphens", name)
 	}
 	return nil
+}
+
+// refForm is a branch or a tag; "{run}" stands for the run's id, and "/*" at the end
+// for all below.
+var refForm = regexp.MustCompile(`^refs/(heads|tags)/([0-9A-Za-z_{][0-9A-Za-z._{}-]*/)*([0-9A-Za-z_{][0-9A-Za-z._{}-]*|\*)$`)
+
+func (r *reader) pushRefs(n ast.Node, at string) []string {
+	refs := []string{}
+	r.list(n, at, func(n ast.Node, at string) {
+		ref, ok := r.text(n, at)
+		plain := strings.ReplaceAll(ref, policy.RunPlaceholder, "")
+		if ok && (!refForm.MatchString(ref) || strings.Contains(ref, "..") || strings.HasSuffix(ref, ".lock") || strings.ContainsAny(plain, "{}") || len(ref) > maxPattern) {
+			r.at(at, "write refs/heads/NAME or refs/tags/NAME, with {run} for the run's id, or /* at the end", fmt.Errorf("%.80q is no ref that can be pushed", ref))
+		}
+		refs = append(refs, ref)
+	})
+	return refs
+}
+
+func (r *reader) protected(n ast.Node, at string) []string {
+	var patterns []string
+	r.list(n, at, func(n ast.Node, at string) {
+		pattern, ok := r.text(n, at)
+		if _, err := gitpath.CompileGlob(pattern); ok && (err != nil || len(pattern) > maxPattern) {
+			r.at(at, "write a path from the top, such as .github/workflows/docs.yml", fmt.Errorf("%.80q is no pattern of a path", pattern))
+		}
+		patterns = append(patterns, pattern)
+	})
+	return patterns
 }
 
 func (r *reader) sshURL(n ast.Node, at string) string {

@@ -48,8 +48,8 @@ func TestAWholeGitGate(t *testing.T) {
 	want := manifest.Git{
 		User: manifest.GitUser{Name: "Fixer Bot", Email: "fixer@example.com"},
 		Repos: []manifest.GitRepo{
-			{Name: "web", URL: "git@forge.example:o/web.git", HostKey: hostKey, Key: manifest.GitKey{Provider: "static", Path: "/keys/web"}},
-			{Name: "lib.x", URL: "ssh://git@forge.example:2222/o/lib.git", HostKey: hostKey, Key: manifest.GitKey{Provider: "gitea", Token: "env:FORGE"}},
+			{Name: "web", URL: "git@forge.example:o/web.git", HostKey: hostKey, Key: manifest.GitKey{Provider: "static", Path: "/keys/web"}, Push: []string{policy.DefaultPush}},
+			{Name: "lib.x", URL: "ssh://git@forge.example:2222/o/lib.git", HostKey: hostKey, Key: manifest.GitKey{Provider: "gitea", Token: "env:FORGE"}, Push: []string{policy.DefaultPush}},
 		},
 	}
 	if !reflect.DeepEqual(b.Git, want) {

@@ -195,10 +195,11 @@ func TestAFaultIsToldWhereItStandsAfterMerging(t *testing.T) {
 	want := `error: base.md:3: env.A: the host's environment has no variable "GONE"
        over.md:7: egress.routes[0].auth.token_ref: env:T: the environment has no variable "T"
        over.md:8: supervise: this build can't enforce questions to a human yet
-       over.md:10: git-gate.repos: this build can't enforce git remotes yet
+       over.md:11: git-gate.repos.r.key.path: file:/keys/r: opening the secret's file: open /keys/r: no such file or directory
 hint: set GONE in the environment of bot-bottle
 hint: set T in the environment of bot-bottle
 hint: remove the key; what isn't enforced must not look as if it were
+hint: make /keys/r a regular file that the user of bot-bottle can read
 `
 	if got := explain(filepath.Join(dir, "x"), err); got != want {
 		t.Errorf("it says\n%s", got)

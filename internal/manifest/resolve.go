@@ -38,6 +38,9 @@ func Resolve(b Bottle, host Host) (policy.Policy, Secrets, error) {
 	p := b.withPresets()
 	p.Env = r.resolveEnv(b.Env, host.Lookup)
 	secrets := Secrets{}
+	for _, repo := range b.Git.Repos {
+		r.resolveKey(repo, secrets)
+	}
 	for i, refs := range b.Routes {
 		at := fmt.Sprintf("egress.routes[%d]", i)
 		r.resolveToken(at+".auth.token_ref", refs.Token, secrets, host.Lookup)
@@ -63,13 +66,35 @@ func (b Bottle) withPresets() policy.Policy {
 	p := b.Policy
 	p.Limits = p.Limits.WithDefaults()
 	p.Egress.Routes = slices.Concat(p.Egress.Routes, presetRoutes(b.Presets))
+	for _, repo := range b.Git.Repos {
+		p.Git = append(p.Git, repo.remote())
+	}
 	return p
+}
+
+// resolveKey reads a static key.
+func (r *reader) resolveKey(repo GitRepo, into Secrets) {
+	if repo.Key.Provider != keyStatic {
+		return
+	}
+	value, err := secret.Ref("file:" + repo.Key.Path).Resolve(nil)
+	if err != nil {
+		hint := ""
+		if missing := (*secret.MissingError)(nil); errors.As(err, &missing) {
+			hint = missing.Hint
+		}
+		r.at("git-gate.repos."+repo.Name+".key.path", hint, err)
+		return
+	}
+	into[repo.KeyName()] = value
 }
 
 // refuseUnenforced notes what is well written and can't be held yet.
 func (r *reader) refuseUnenforced(b Bottle) {
-	if len(b.Git.Repos) > 0 {
-		r.at("git-gate.repos", notEnforcedHint, fmt.Errorf(notEnforced, "git remotes"))
+	for _, repo := range b.Git.Repos {
+		if repo.Key.Provider != keyStatic {
+			r.at("git-gate.repos."+repo.Name+".key.provider", notEnforcedHint, fmt.Errorf(notEnforced, "keys that a forge makes"))
+		}
 	}
 	if b.Supervise {
 		r.at("supervise", notEnforcedHint, fmt.Errorf(notEnforced, "questions to a human"))
