@@ -182,7 +182,7 @@ func (p *Proven) closeRoutes(ctx context.Context) error {
 	none := p.plan.Policy
 	none.Epoch++
 	if !mutation.On(mutation.RoutesStayOpen) {
-		none.Egress = policy.Egress{}
+		none.Egress, none.Git = policy.Egress{}, nil
 	}
 	err := p.sidecar.Swap(ctx, none)
 	if err == nil {

@@ -21,6 +21,7 @@ const (
 	kindWorkFolder = "work-folder"
 	kindRunFolder  = "run-folder"
 	kindDisk       = "disk"
+	kindMirrors    = "mirrors"
 	kindSidecar    = "sidecar"
 	kindGuest      = "guest"
 )
@@ -52,6 +53,7 @@ func (d Deps) registry() journal.Registry {
 		kindWorkFolder: undoFolder{parent: d.Places.work()},
 		kindRunFolder:  undoRunFolder{places: d.Places},
 		kindDisk:       undoFolder{parent: d.Places.disks()},
+		kindMirrors:    undoFolder{parent: d.Places.mirrors()},
 		kindSidecar:    undoSidecar{d.Places},
 		kindGuest:      undoGuest{d.Backends},
 	}
@@ -165,26 +167,31 @@ func (u undoRunFolder) everywhere(run string) error {
 	return errors.Join(errs...)
 }
 
-// sidecarRecord, in the run's work folder, names the sidecar's process.
-const sidecarRecord = "sidecar.json"
+// sidecarRecords, in the run's work folder, name the sidecars' processes: the doors'
+// own, and the git-gate's.
+var sidecarRecords = []string{"sidecar.json", "git-gate.json"}
 
 type undoSidecar struct{ places Places }
 
-// Undo ends the recorded sidecar. One that was started and not yet recorded ends
+// Undo ends the recorded sidecars. One that was started and not yet recorded ends
 // by itself: its config socket closed with the supervisor.
 func (u undoSidecar) Undo(ctx context.Context, _ int, args json.RawMessage) error {
 	run, err := decodeRun(args)
 	if err != nil {
 		return err
 	}
-	r, err := confine.ReadRecord(filepath.Join(u.places.workFolder(run), sidecarRecord))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	var errs []error
+	for _, name := range sidecarRecords {
+		r, err := confine.ReadRecord(filepath.Join(u.places.workFolder(run), name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = confine.End(ctx, r)
+		}
+		errs = append(errs, err)
 	}
-	if err != nil {
-		return err
-	}
-	return confine.End(ctx, r)
+	return errors.Join(errs...)
 }
 
 type undoGuest struct{ list []backends.Backend }

@@ -25,11 +25,12 @@ import (
 
 // User ids on the host that belong to nobody: above those that systemd gives to
 // containers (up to 1879048191, systemd's UIDS-GIDS document) and below 2^31,
-// which some file systems can't store. Each bottle has two of its own, by its
+// which some file systems can't store. Each bottle has three of its own, by its
 // alias.
 const (
 	guestUsers   = 1_900_000_000
 	sidecarUsers = 1_920_000_000
+	gitUsers     = 1_940_000_000
 )
 
 // offset gives the alias's place among those of 127.0.0.0/8.
@@ -40,6 +41,7 @@ func offset(alias netip.Addr) int {
 
 func guestUser(alias netip.Addr) int   { return userFor(guestUsers, alias) }
 func sidecarUser(alias netip.Addr) int { return userFor(sidecarUsers, alias) }
+func gitUser(alias netip.Addr) int     { return userFor(gitUsers, alias) }
 
 // userFor gives the id to run as: an own one when we are root, else ours.
 func userFor(base int, alias netip.Addr) int {
@@ -143,9 +145,9 @@ func (r *run) listen(name string) (*net.UnixListener, error) {
 // startSidecar binds the doors, hands them to the sidecar and gives it the policy
 // and the tokens.
 func (r *run) startSidecar(ctx context.Context) error {
-	listeners := map[decision.Door]*net.UnixListener{}
+	listeners, opened := map[decision.Door]*net.UnixListener{}, []*net.UnixListener{}
 	defer func() {
-		for _, l := range listeners {
+		for _, l := range opened {
 			l.Close() // the sidecar has its own copy
 		}
 	}()
@@ -154,7 +156,7 @@ func (r *run) startSidecar(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		listeners[door] = l
+		listeners[door], opened = l, append(opened, l)
 	}
 	if mutation.On(mutation.GuestSocket) {
 		if _, err := r.listen("another.sock"); err != nil {
@@ -166,32 +168,43 @@ func (r *run) startSidecar(ctx context.Context) error {
 		return fmt.Errorf("opening the decision log: %w", err)
 	}
 	defer decisions.Close()
-	err = r.journal.Effect(ctx, kindSidecar, runArgs{r.id}, journal.Local, func(ctx context.Context) (err error) {
-		r.sidecar, err = doors.Start(ctx, doors.StartOptions{
-			Executable: "/proc/self/exe",
-			Listeners:  listeners,
-			Decisions:  decisions,
-			UID:        sidecarUser(r.alias),
-			GID:        sidecarUser(r.alias),
-			Stderr:     r.deps.Log,
-		})
+	options := []doors.StartOptions{{
+		Executable: "/proc/self/exe", Listeners: listeners, Decisions: decisions,
+		UID: sidecarUser(r.alias), GID: sidecarUser(r.alias), Stderr: r.deps.Log,
+	}}
+	if len(r.plan.Policy.Git) > 0 {
+		git, err := r.gitGate(ctx, listeners, decisions)
 		if err != nil {
 			return err
 		}
-		return r.recordSidecar()
-	})
+		options = append(options, git)
+	}
+	err = r.journal.Effect(ctx, kindSidecar, runArgs{r.id}, journal.Local, func(ctx context.Context) error { return r.startSidecars(ctx, options) })
 	if err != nil {
 		return err
 	}
 	return r.configureSidecar(ctx)
 }
 
-func (r *run) recordSidecar() error {
-	record, err := confine.RecordOf(r.sidecar.PID(), 0)
-	if err != nil {
-		return fmt.Errorf("recording the sidecar's process: %w", err)
+// startSidecars starts and records each, and makes one of them.
+func (r *run) startSidecars(ctx context.Context, options []doors.StartOptions) error {
+	var started []*doors.Sidecar
+	for i, o := range options {
+		s, err := doors.Start(ctx, o)
+		if err != nil {
+			return err // those that were started end with us, by their sockets
+		}
+		started = append(started, s)
+		r.sidecar = doors.NewGroup(started...)
+		record, err := confine.RecordOf(s.PID(), 0)
+		if err != nil {
+			return fmt.Errorf("recording the sidecar's process: %w", err)
+		}
+		if err := confine.WriteRecord(filepath.Join(r.deps.Places.workFolder(r.id), sidecarRecords[i]), record); err != nil {
+			return err
+		}
 	}
-	return confine.WriteRecord(filepath.Join(r.deps.Places.workFolder(r.id), sidecarRecord), record)
+	return nil
 }
 
 // nonceBytes is enough that no guest can guess it.
@@ -211,11 +224,12 @@ func (r *run) configureSidecar(ctx context.Context) error {
 	r.nonce = newNonce()
 	ready, err := r.sidecar.Configure(ctx, doors.Config{
 		Policy: r.plan.Policy,
-		Tokens: r.plan.Secrets,
+		Tokens: r.plan.tokens(),
 		Nonce:  r.nonce,
 		Peers:  []int{handle.UserID},
 
 		Resolver: r.plan.Resolver,
+		Git:      r.gitConfig(),
 	})
 	if err != nil {
 		return fmt.Errorf("configuring the sidecar: %w", err)

@@ -107,6 +107,30 @@ func checkOwn(dir string) error {
 	return nil
 }
 
+// mirrors is where the git-gates have their repositories. It is beside root's state
+// folder, and not in it, for their users have to get there: each run's folder is
+// closed to all but its own. The repositories may be large, so that it is not where
+// sockets are.
+func (p Places) mirrors() string {
+	if os.Getuid() == 0 {
+		return p.State + "-mirrors"
+	}
+	return filepath.Join(p.State, "mirrors")
+}
+
+// ensureMirrors makes that folder, which only we can change.
+func (p Places) ensureMirrors() error {
+	dir := p.mirrors()
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err == nil && (!info.IsDir() || ownerOf(info) != os.Getuid() || info.Mode().Perm()&0o022 != 0) {
+		err = fmt.Errorf("%q is not a folder that only we can change (%v)", dir, info.Mode())
+	}
+	return err
+}
+
 func (p Places) disks() string               { return filepath.Join(p.State, "disks") }
 func (p Places) work() string                { return filepath.Join(p.State, "work") }
 func (p Places) reports() string             { return filepath.Join(p.State, "reports") }

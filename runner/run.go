@@ -53,7 +53,7 @@ type run struct {
 	alias   netip.Addr
 	nonce   string
 	base    workspace.Base
-	sidecar *doors.Sidecar
+	sidecar *doors.Group
 	ready   doors.Ready
 	guest   backends.Guest
 	given   backends.Given

@@ -100,7 +100,7 @@ func kindsOf(left []journal.Remainder) []string {
 }
 
 func TestAProcessThatCouldNotBeEndedIsNotForgotten(t *testing.T) {
-	for kind, file := range map[string]string{kindSidecar: sidecarRecord, kindGuest: "guest.json"} {
+	for kind, file := range map[string]string{kindSidecar: sidecarRecords[0], kindGuest: "guest.json"} {
 		t.Run(kind, func(t *testing.T) {
 			r := begin(t, open(t, placesIn(ownDir(t), ownDir(t))))
 			var args any = runArgs{r.id}

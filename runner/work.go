@@ -140,7 +140,8 @@ func (r *run) environment(root bool) []string {
 		user, home = "root", "/root"
 	}
 	env := []string{"PATH=" + cmp.Or(r.imagePath, guestPath), "HOME=" + home, "USER=" + user, "LOGNAME=" + user, "LANG=C.UTF-8", "TERM=dumb", "SHELL=/bin/sh", "BOT_BOTTLE=1"}
-	return append(env, guest.Environment(r.alias, path.Join(backends.GuestEtc, caFile), path.Join(backends.GuestEtc, trustFile))...)
+	env = append(env, guest.Environment(r.alias, path.Join(backends.GuestEtc, caFile), path.Join(backends.GuestEtc, trustFile))...)
+	return append(env, r.gitEnvironment()...)
 }
 
 // agentTask is the plan's task with the bottle's variables. Those that are
