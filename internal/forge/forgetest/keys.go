@@ -1,8 +1,10 @@
 package forgetest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -154,6 +156,11 @@ func (f *KeyForge) land() {
 func (f *KeyForge) serve(w http.ResponseWriter, r *http.Request) {
 	var fault func(*http.Request) (Answer, bool)
 	f.do(func() { f.asked = append(f.asked, r.Method+" "+r.URL.Path); fault = f.fault })
+	body, err := io.ReadAll(r.Body) // all of it: only then the server sees the client go
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	if fault != nil {
 		if a, ok := fault(r); ok {
 			w.Header().Set("Date", f.Now().UTC().Format(http.TimeFormat))
