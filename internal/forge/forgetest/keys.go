@@ -313,3 +313,6 @@ func (f *KeyForge) remove(repository, id int64, hub bool) Answer {
 
 // Delete removes a key without being asked over HTTP.
 func (f *KeyForge) Delete(repository, id int64) { f.do(func() { f.remove(repository, id, false) }) }
+
+// Landing gives how many keys are still to come about.
+func (f *KeyForge) Landing() (n int) { f.do(func() { n = len(f.late) }); return n }
