@@ -31,7 +31,7 @@ var layers = []struct {
 	{[]string{"runner"}, 4},
 	{[]string{"backends", "internal/doors", "internal/forge", "internal/workspace", "internal/report", "internal/provider", "internal/guest", "internal/collector"}, 3},
 	{[]string{"internal/manifest", "preflight"}, 2},
-	{[]string{"internal/policy", "internal/guest/wire", "internal/guest/probe"}, 1},
+	{[]string{"internal/policy", "internal/scan", "internal/guest/wire", "internal/guest/probe"}, 1},
 	{[]string{"internal/doors/decision"}, 0},
 	{[]string{"internal/term", "internal/mutation", "internal/secret", "internal/atomicfile", "internal/testenv"}, -1},
 }
@@ -49,6 +49,7 @@ var onlyFrom = map[string][]string{
 	"github.com/moby/profiles":               nil, // tests only
 	"github.com/rhysd/actionlint":            nil, // tests only
 	"github.com/elastic/go-seccomp-bpf":      {"internal/doors"},
+	"github.com/zricethezav/gitleaks":        {"internal/scan"},
 }
 
 type goPackage struct {

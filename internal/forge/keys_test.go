@@ -37,7 +37,7 @@ func keysOf(t *testing.T, f *forgetest.KeyForge, name string) forge.Keys {
 	t.Helper()
 	token := secret.New("host", forgetest.Credential)
 	if name == "github" {
-		client, err := github.New(f.GitHubURL(), "acme/widgets", token)
+		client, err := github.New(github.Config{API: f.GitHubURL(), Repository: "acme/widgets", Token: token})
 		if err != nil {
 			t.Fatal(err)
 		}

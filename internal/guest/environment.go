@@ -43,7 +43,8 @@ func Environment(alias netip.Addr, ca, trust string) []string {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {
 		env = append(env, name+"="+door, strings.ToLower(name)+"="+door)
 	}
-	env = append(env, "NO_PROXY="+direct, "no_proxy="+direct, "NODE_USE_ENV_PROXY=1")
+	env = append(env, "NO_PROXY="+direct, "no_proxy="+direct, "NODE_USE_ENV_PROXY=1",
+		"PYTHONDONTWRITEBYTECODE=1") // compiled files are no changes that anybody reviews
 	for _, name := range caVariables {
 		env = append(env, name+"="+ca)
 	}

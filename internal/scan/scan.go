@@ -175,7 +175,9 @@ func (s *Scanner) piece(ctx context.Context, path string, piece []byte, line int
 
 func (s *Scanner) rules(ctx context.Context, path, text string, line int) []Finding {
 	var found []Finding
-	for _, f := range s.gitleaks.DetectContext(ctx, detect.Fragment{Raw: text, FilePath: path}) {
+	//lint:ignore SA1019 it is what this version's method takes
+	piece := detect.Fragment{Raw: text, FilePath: path}
+	for _, f := range s.gitleaks.DetectContext(ctx, piece) {
 		found = append(found, Finding{
 			Detector: Gitleaks, Rule: f.RuleID, Description: f.Description, Line: line + f.StartLine,
 			Begins: begins(f.Secret), Allowed: strings.Contains(f.Line, "gitleaks:allow"),

@@ -70,6 +70,9 @@ func autoRuns() []autoRun {
 			".bazelrc", ".bazeliskrc", ".bazelversion", "tools/bazel", "tools/bazel.*", ".buckconfig", ".buckconfig.local", ".buckconfig.d/**",
 			".bundle/config", ".swiftpm/**", ".direnv/**",
 		}},
+		{"an interpreter or tool runs it in the place of the source that was reviewed", []string{
+			"__pycache__/**", "*.pyc", "*.pyo", ".terraform/**", ".tox/**", ".nox/**", ".eggs/**",
+		}},
 		{"a desktop runs it when the folder is shown", []string{
 			"autorun.inf", "desktop.ini", ".directory", "*.desktop", "*.lnk", "*.scf", "*.url", "*.library-ms", "*.searchConnector-ms", "*.webloc",
 		}},

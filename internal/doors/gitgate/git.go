@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -153,10 +152,4 @@ func FindGit() (program string, err error) {
 			WithHint("install git (Debian: apt-get install git; NixOS: environment.systemPackages = [ pkgs.git ]), on the PATH of the runner's service")
 	}
 	return program, nil
-}
-
-// exists tells whether there is something at path.
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
 }

@@ -46,7 +46,7 @@ func keysOf(t *testing.T, f *forgetest.KeyForge, name string, id int64) forge.Ke
 	t.Helper()
 	token := secret.New("host", forgetest.Credential)
 	if name == deploykey.GitHub {
-		client, err := github.New(f.GitHubURL(), "acme/widgets", token)
+		client, err := github.New(github.Config{API: f.GitHubURL(), Repository: "acme/widgets", Token: token})
 		must(t, err)
 		return client.Keys(id)
 	}

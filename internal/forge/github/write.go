@@ -2,7 +2,6 @@ package github
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/bot-bottle/action/internal/forge"
@@ -70,9 +69,6 @@ func (f *Forge) CreateComment(ctx context.Context, number int64, body string) (f
 	}
 	return forge.Comment{ID: c.GetID(), Author: user(c.GetUser()), Body: c.GetBody(), Created: c.GetCreatedAt().Time}, nil
 }
-
-// errNoAnswer says that GitHub's answer lacks what was asked for.
-var errNoAnswer = errors.New("the answer lacks what was asked for")
 
 // EditComment replaces the text of a comment.
 func (f *Forge) EditComment(ctx context.Context, id int64, body string) error {
