@@ -177,6 +177,9 @@ func (x *exchange) pass(ctx context.Context, out *http.Request) (status int, err
 		return x.failed(ctx, err)
 	}
 	defer response.Body.Close()
+	if cause := context.Cause(ctx); cause != nil { // the answer is to a request that was broken off
+		return x.failed(ctx, cause)
+	}
 	x.idle.Reset(x.c.door.options.Limits.IdleTime)
 	if err := x.c.door.options.Scanner.Response(response); err != nil {
 		return x.failed(ctx, scanError{err})

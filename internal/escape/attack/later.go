@@ -11,7 +11,7 @@ func pending(id, title, seed, waits string, class Class, layer string) Case {
 
 const (
 	waitsDLP     = "the scanning of requests (DLP)"
-	waitsGit     = "the git-gate"
+	waitsGit     = "a remote in the suite's own bottle"
 	waitsApprove = "supervise"
 )
 
@@ -27,15 +27,24 @@ func secretCases() []Case {
 }
 
 func gitCases() []Case {
-	p := func(id, title, seed string) Case { return pending(id, title, seed, waitsGit, Git, "the git-gate") }
+	const gate = "internal/doors/gitgate "
+	p := func(id, title string) Case { return pending(id, title, "", waitsGit, Git, "the git-gate") }
+	tests := func(id, title, layer, test string) Case { return tested(id, title, layer, test, Git) }
+	secrets := tests("G05", "a secret in a README, in the history, in a message", "gitleaks, before the upstream is contacted", "e2e TestASecretDoesNotPassTheGate")
+	secrets.Seed = "5"
 	return []Case{
-		p("G01", "a push over HTTPS with any token", ""), p("G02", "a push to another remote, fork or owner", ""),
-		p("G03", "git, ssh, file and ext transports", ""), p("G04", "a forced push, a deletion, tags, other branches", ""),
-		p("G05", "a secret in a README, in the history, in a message", "5"), p("G06", "a secret in an LFS object", ""),
-		p("G07", "a submodule that leads elsewhere", ""), p("G09", "a bundle, gist, wiki or release in place of a push", ""),
-		p("G10", "the deploy key after the job", ""), p("G11", "a push under way when the job is cancelled", ""),
-		p("G12", "a pushed workflow file", ""), p("G13", "a build file that a workflow on the host would run", ""),
-		p("G14", "push options, malformed trees", ""),
+		p("G01", "a push over HTTPS with any token"),
+		tests("G02", "a push to another remote, fork or owner", "the git-gate knows the declared remotes alone", gate+"TestWhatIsNotGitsIsRefused"),
+		p("G03", "git, ssh, file and ext transports"),
+		tests("G04", "a forced push, a deletion, tags, other branches", "the refs that the bottle lists", gate+"TestAPushIsRefusedByWhatItChanges"),
+		secrets,
+		tests("G06", "a secret in an LFS object", "no LFS", gate+"TestPathsThatBecomeOthersAreRefused"),
+		tests("G07", "a submodule that leads elsewhere", "no submodules", gate+"TestPathsThatBecomeOthersAreRefused"),
+		p("G09", "a bundle, gist, wiki or release in place of a push"),
+		p("G10", "the deploy key after the job"), p("G11", "a push under way when the job is cancelled"),
+		tests("G12", "a pushed workflow file", "the list of protected paths", gate+"TestWhatAForgeWouldRunIsNotPushed"),
+		p("G13", "a build file that a workflow on the host would run"),
+		tests("G14", "push options, malformed trees", "nothing is offered that isn't needed, and objects are checked strictly", gate+"TestPathsThatBecomeOthersAreRefused"),
 	}
 }
 
