@@ -40,7 +40,13 @@ type Options struct {
 	Intercept func(http.ResponseWriter, *http.Request) bool
 	// Peer names who connected, for the lines.
 	Peer func(net.Conn) string
+	// Stall is how long the guest may take for a piece of what it sends or reads; 0:
+	// a minute.
+	Stall time.Duration
 }
+
+// defaultStall is much for a guest on the same host.
+const defaultStall = time.Minute
 
 // Door serves the repositories.
 type Door struct {
@@ -57,6 +63,9 @@ var nameForm = regexp.MustCompile(`^[0-9A-Za-z_][0-9A-Za-z._-]{0,99}$`)
 // New makes a door. Nothing is asked of an upstream yet.
 func New(o Options) (*Door, error) {
 	d := &Door{options: o, mirrors: map[string]*mirror{}, rules: map[string]*PushRules{}}
+	if o.Stall == 0 {
+		d.options.Stall = defaultStall
+	}
 	d.closed, d.shut = context.WithCancelCause(context.Background())
 	if err := os.MkdirAll(o.Git.Home, 0o700); err != nil {
 		return nil, fmt.Errorf("making a home for git: %w", err)

@@ -91,7 +91,7 @@ func (x *exchange) uploadPack(out io.Writer, in io.Reader, mode string) {
 	defer cancel()
 	cmd := x.mirror.git.Command(ctx, x.mirror.dir, x.protocol(), "upload-pack", "--strict", mode, x.mirror.dir)
 	var told tail
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, &moving{out, http.NewResponseController(x.w)}, &told
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, &moving{out, http.NewResponseController(x.w), x.door.options.Stall}, &told
 	if err := cmd.Run(); err != nil && !isExit(err) {
 		cancel()
 	}
@@ -111,18 +111,16 @@ func (x *exchange) endFetch(id uint64, f *refusal, received int64) {
 	x.end(id, l)
 }
 
-// writeTime is how long the guest may take for one piece.
-const writeTime = time.Minute
-
 // moving gives each piece its time.
 type moving struct {
 	w       io.Writer
 	control *http.ResponseController
+	stall   time.Duration
 }
 
 // Write writes, and sends at once: progress is for somebody who waits.
 func (m *moving) Write(p []byte) (int, error) {
-	m.control.SetWriteDeadline(time.Now().Add(writeTime))
+	m.control.SetWriteDeadline(time.Now().Add(m.stall))
 	n, err := m.w.Write(p)
 	if err == nil {
 		m.control.Flush()

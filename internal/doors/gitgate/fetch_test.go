@@ -105,11 +105,15 @@ func TestAFetchFailsWhereTheUpstreamCantBeAsked(t *testing.T) {
 	} {
 		m := w.door.mirrors["widgets"]
 		good := m.upstream
+		m.mu.Lock()
 		c.change(&m.upstream)
+		m.mu.Unlock()
 		if out, err := tryGit(t, dir, "fetch"); err == nil || !strings.Contains(out, c.words) || !strings.Contains(out, "bot-bottle: fetching from the upstream") {
 			t.Errorf("%s: %v: %s", name, err, out)
 		}
+		m.mu.Lock()
 		m.upstream = good
+		m.mu.Unlock()
 	}
 	w.Before(func(string) error { return errors.New("down for maintenance") })
 	if out, err := tryGit(t, dir, "fetch"); err == nil || !strings.Contains(out, "down for maintenance") {

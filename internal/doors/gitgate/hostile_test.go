@@ -123,7 +123,7 @@ func TestAPackIsBounded(t *testing.T) {
 	var small bytes.Buffer
 	z := gzip.NewWriter(&small)
 	z.Write(commands(strings.Repeat("0", 40) + " " + strings.Repeat("1", 40) + " " + pushable).Bytes())
-	z.Write(make([]byte, 64<<20))
+	z.Write(make([]byte, 8<<20))
 	z.Close()
 	if status, _ := w.post(pushPath, pushType, &small, "Content-Encoding", "gzip"); status != 200 || len(w.log.rules()) != 2 {
 		t.Errorf("%d, %v", status, w.log.rules())
@@ -192,7 +192,7 @@ func TestManyRefsAreServed(t *testing.T) {
 	w := newWorld(t)
 	id := w.Ref("widgets.git", "main")
 	var all strings.Builder
-	for i := range 2000 {
+	for i := range 500 {
 		fmt.Fprintf(&all, "create refs/heads/many/%05d %s\n", i, id)
 	}
 	cmd := exec.Command("git", "-C", w.Server.Dir+"/widgets.git", "update-ref", "--stdin")
@@ -202,10 +202,10 @@ func TestManyRefsAreServed(t *testing.T) {
 	}
 	git(t, w.Server.Dir+"/widgets.git", "pack-refs", "--all")
 	begun := time.Now()
-	if refs := git(t, w.dir, "ls-remote", w.url+"widgets.git"); strings.Count(refs, "\n") < 2000 {
+	if refs := git(t, w.dir, "ls-remote", w.url+"widgets.git"); strings.Count(refs, "\n") < 500 {
 		t.Errorf("%d refs", strings.Count(refs, "\n"))
 	}
-	t.Logf("2,000 refs in %v", time.Since(begun))
+	t.Logf("500 refs in %v", time.Since(begun))
 }
 
 func FuzzRequest(f *testing.F) {

@@ -79,7 +79,7 @@ func TestASecretDoesNotLeaveWhereverItIs(t *testing.T) {
 		}},
 		"an allowed one": {"gitleaks:allow is not honoured", func(dir string) { w.change(dir, map[string]string{"a": "k = \"" + token + "\" # gitleaks:allow\n"}) }},
 		"a big file": {"github-pat", func(dir string) {
-			w.change(dir, map[string]string{"big": strings.Repeat("text and more\n", 1<<20) + token})
+			w.change(dir, map[string]string{"big": strings.Repeat("text and more\n", 1<<16) + token})
 		}},
 	} {
 		dir := w.clone()
@@ -234,7 +234,7 @@ func TestAJudgeThatTakesTooLongRefuses(t *testing.T) {
 	w := judging(t, JudgeOptions{Time: 300 * time.Millisecond})
 	dir := w.clone()
 	var noise bytes.Buffer
-	for noise.Len() < 16<<20 {
+	for noise.Len() < 3<<20 {
 		noise.WriteString(rand.Text() + "\n")
 	}
 	w.change(dir, map[string]string{"noise": noise.String()})

@@ -209,11 +209,12 @@ func (p *push) takePack(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, refreshTime, fmt.Errorf("not done within %v", refreshTime))
 	defer cancel()
-	control := http.NewResponseController(p.w)
+	pack := p.pack(p.rules.maxBytes() + 64<<10)
+	defer pack.over()
 	cmd := p.mirror.git.Command(ctx, p.mirror.dir, p.env(), "index-pack", "--stdin", "--fix-thin", "--strict",
 		fmt.Sprintf("--max-input-size=%d", p.rules.maxBytes()), "--threads=1")
 	var told tail
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = &limited{r: p.in, left: p.rules.maxBytes() + 64<<10, control: control}, io.Discard, &told
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = pack, io.Discard, &told
 	if err := cmd.Run(); err != nil {
 		return gitError(ctx, "index-pack", err, &told)
 	}
@@ -225,6 +226,7 @@ type limited struct {
 	r       io.Reader
 	left    int64
 	control *http.ResponseController
+	stall   time.Duration
 }
 
 // Read reads, and is an error beyond the bound.
@@ -232,11 +234,20 @@ func (l *limited) Read(b []byte) (int, error) {
 	if l.left <= 0 {
 		return 0, errors.New("the pack is too large")
 	}
-	l.control.SetReadDeadline(time.Now().Add(writeTime))
+	l.control.SetReadDeadline(time.Now().Add(l.stall))
 	n, err := l.r.Read(b[:min(int64(len(b)), l.left)])
 	l.left -= int64(n)
 	return n, err
 }
+
+// pack is what follows the commands, at most limit bytes of it.
+func (p *push) pack(limit int64) *limited {
+	return &limited{r: p.in, left: limit, control: http.NewResponseController(p.w), stall: p.door.options.Stall}
+}
+
+// over says that nothing is waited for any more: a deadline that passes while a push
+// is judged would end its connection.
+func (l *limited) over() { l.control.SetReadDeadline(time.Time{}) }
 
 // connected sees that everything is there that the new tips need, that they are
 // commits, and that no commit is taken away.
@@ -362,8 +373,8 @@ func (p *push) progress(text string) {
 		return
 	}
 	p.answerAs("application/x-git-receive-pack-result")
-	p.w.Write(band(nil, bandProgress, text))
-	http.NewResponseController(p.w).Flush()
+	out := &moving{p.w, http.NewResponseController(p.w), p.door.options.Stall}
+	out.Write(band(nil, bandProgress, text))
 }
 
 // maxDrained is how much is read of a push that is refused already.
@@ -371,7 +382,9 @@ const maxDrained = 64 << 20
 
 // report answers the push: every ref was taken, or none was, and why.
 func (p *push) report(f *refusal) {
-	io.Copy(io.Discard, &limited{r: p.in, left: maxDrained, control: http.NewResponseController(p.w)}) // a client that still sends reads no answer
+	rest := p.pack(maxDrained)
+	io.Copy(io.Discard, rest) // a client that still sends reads no answer
+	rest.control.SetWriteDeadline(time.Now().Add(rest.stall))
 	p.answerAs("application/x-git-receive-pack-result")
 	var b []byte
 	status := appendPacket(nil, "unpack ok\n")

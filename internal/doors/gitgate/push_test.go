@@ -7,13 +7,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestAPushReachesTheUpstreamAfterItWasJudged(t *testing.T) {
 	w := newWorld(t)
 	dir := w.clone()
 	id := w.change(dir, map[string]string{"new": "x"})
-	w.judgment = func(p Pushed) error {
+	w.judge(func(p Pushed) error {
 		if w.pushes() != 0 {
 			t.Error("the upstream was asked before the judge was through")
 		}
@@ -24,13 +25,13 @@ func TestAPushReachesTheUpstreamAfterItWasJudged(t *testing.T) {
 			t.Errorf("the judge sees %q, %v", out, err)
 		}
 		return nil
-	}
+	})
 	git(t, dir, "push", "origin", "HEAD:"+pushable)
 	if w.Ref("widgets.git", pushable) != id || w.pushes() != 1 {
 		t.Errorf("the upstream has %s after %d pushes", w.Ref("widgets.git", pushable), w.pushes())
 	}
 	id = w.change(dir, map[string]string{"new": "y"})
-	w.judgment = nil
+	w.judge(nil)
 	git(t, dir, "push", "origin", "HEAD:"+pushable)
 	if w.Ref("widgets.git", pushable) != id || len(w.judged) != 2 || len(w.judged[1].Known) != 2 {
 		t.Errorf("a second push: %+v", w.judged)
@@ -91,14 +92,14 @@ func TestTheJudgesWordsReachThePusher(t *testing.T) {
 	w := newWorld(t)
 	dir := w.clone()
 	w.change(dir, map[string]string{"new": "x"})
-	w.judgment = func(Pushed) error {
+	w.judge(func(Pushed) error {
 		return &Refused{Rule: "secret", Message: "gitleaks found a secret", Details: []string{"new:1: generic-api-key"}}
-	}
+	})
 	w.refusedPush(t, dir, "secret", "remote: new:1: generic-api-key", "HEAD:"+pushable)
-	w.judgment = func(Pushed) error { return errors.New("it took too long") }
+	w.judge(func(Pushed) error { return errors.New("it took too long") })
 	w.refusedPush(t, dir, RuleNotJudged, "could not be judged: it took too long", "HEAD:"+pushable)
-	w.judgment = nil
-	w.log.fail = true
+	w.judge(nil)
+	w.log.full()
 	if out, err := tryGit(t, dir, "push", "origin", "HEAD:"+pushable); err == nil || w.pushes() != 0 {
 		t.Errorf("what can't be written down passes: %s", out)
 	}
@@ -109,6 +110,22 @@ func TestAReadOnlyRepositoryIsNotPushedTo(t *testing.T) {
 	dir := w.clone()
 	w.change(dir, map[string]string{"new": "x"})
 	w.refusedPush(t, dir, RuleReadOnly, "it can be read only", "HEAD:"+pushable)
+}
+
+// A deadline that was set for a piece of the pack must not end a push that is being
+// judged, and one for a piece of the answer must not cut the answer off.
+func TestAJudgeMayTakeLongerThanAPiece(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Stall = 300 * time.Millisecond })
+	dir := w.clone()
+	id := w.change(dir, map[string]string{"new": "x"})
+	w.judge(func(Pushed) error {
+		time.Sleep(time.Second) // longer than a piece may take is the test's subject
+		return nil
+	})
+	git(t, dir, "push", "origin", "HEAD:"+pushable)
+	if w.Ref("widgets.git", pushable) != id {
+		t.Error("the push did not arrive")
+	}
 }
 
 func TestAnUpstreamThatRefusesIsHeard(t *testing.T) {

@@ -42,6 +42,7 @@ type world struct {
 	door     *Door
 	url      string
 	dir      string
+	mu       sync.Mutex // of the two below
 	judged   []Pushed
 	judgment func(Pushed) error
 	log      *memoryLog
@@ -62,9 +63,12 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 		Repositories: []Repository{{Name: "widgets", Upstream: w.upstream("widgets.git"), Push: &PushRules{Refs: []string{pushable}}}},
 		Dir:          t.TempDir(), Git: Git{Program: program, Home: home}, Log: w.log,
 		Judge: func(_ context.Context, p Pushed) error {
+			w.mu.Lock()
 			w.judged = append(w.judged, p)
-			if w.judgment != nil {
-				return w.judgment(p)
+			judgment := w.judgment
+			w.mu.Unlock()
+			if judgment != nil {
+				return judgment(p)
 			}
 			return nil
 		},
@@ -90,6 +94,13 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	})
 	w.url = "http://" + l.Addr().String() + "/"
 	return w
+}
+
+// judge has do judge from now on; nil: nothing is refused.
+func (w *world) judge(do func(Pushed) error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.judgment = do
 }
 
 // upstream is a repository of the server's.
@@ -148,6 +159,13 @@ func (l *memoryLog) End(id uint64, line decision.Line) {
 	defer l.mu.Unlock()
 	line.ID, line.Kind = id, decision.KindEnd
 	l.lines = append(l.lines, line)
+}
+
+// full makes the log one that takes no more.
+func (l *memoryLog) full() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fail = true
 }
 
 // rules gives the rules of the refusals so far.
