@@ -42,9 +42,10 @@ func newRunnerHost(t *testing.T, asUser bool) *runnerHost {
 	var err error
 	h.repository, err = filepath.Abs("..")
 	h.must(err)
-	for _, dir := range []string{"etc", "lib/bot-bottle", "home/.local/state/bot-bottle", "work", "cache", "bin"} {
+	for _, dir := range []string{"etc", "lib/bot-bottle", "lib/bot-bottle-mirrors", "state-mirrors", "home/.local/state/bot-bottle", "work", "cache", "bin"} {
 		h.must(os.MkdirAll(filepath.Join(h.dir, dir), 0o700))
 	}
+	h.must(os.Chmod(filepath.Join(h.dir, "lib"), 0o755)) // as /var/lib is
 	h.must(os.Symlink(h.bin, filepath.Join(h.dir, "bin/bot-bottle")))
 	passwd, err := os.ReadFile("/etc/passwd")
 	h.must(err)
@@ -93,14 +94,16 @@ func (h *runnerHost) step(name string, inputs map[string]string) *step {
 // after that.
 func (h *runnerHost) namespace() (script string, flags []string) {
 	state, inner := "/var/lib/bot-bottle", ""
+	mirrors := fmt.Sprintf("mount --bind %s/state-mirrors /var/lib/bot-bottle-mirrors && ", h.dir)
 	script = fmt.Sprintf("mount -t overlay -o lowerdir=%[1]s/etc:/etc none /etc && mount -t overlay -o lowerdir=%[1]s/lib:/var/lib none /var/lib && ", h.dir)
 	flags = []string{"--mount"}
 	if h.asUser {
 		state = filepath.Join(h.dir, "home/.local/state/bot-bottle")
 		flags = append(flags, "--user", "--map-root-user")
+		mirrors = "" // an ordinary user's are in the state folder
 		inner = fmt.Sprintf("unshare --user --map-user=%[1]d --map-group=%[1]d -- ", h.callerID())
 	}
-	return script + fmt.Sprintf("mount --bind %s/state %s && exec %s\"$0\" \"$@\"", h.dir, state, inner), flags
+	return script + mirrors + fmt.Sprintf("mount --bind %s/state %s && exec %s\"$0\" \"$@\"", h.dir, state, inner), flags
 }
 
 // command is the part ("main" or "post") of the step, started as a runner does.

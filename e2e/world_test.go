@@ -183,7 +183,7 @@ func (w *world) nothingLeft() {
 			w.t.Errorf("the folder of run %s is left", id)
 		}
 	}
-	for _, dir := range []string{"run", "state/run", "state/work", "state/disks", "state/locks", "tmp"} {
+	for _, dir := range []string{"run", "state/run", "state/work", "state/disks", "state/mirrors", "state-mirrors", "state/locks", "tmp"} {
 		names := list(filepath.Join(w.dir, dir))
 		if i := slices.Index(names, ".root-id"); i >= 0 {
 			names = slices.Delete(names, i, i+1) // the root's mark stays

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bot-bottle/action/backends"
 	"github.com/bot-bottle/action/internal/confine"
+	"github.com/bot-bottle/action/internal/forge/deploykey"
 	"github.com/bot-bottle/action/runner/journal"
 	"github.com/bot-bottle/action/runner/ledger"
 )
@@ -53,6 +54,7 @@ func (d Deps) registry() journal.Registry {
 		kindWorkFolder: undoFolder{parent: d.Places.work()},
 		kindRunFolder:  undoRunFolder{places: d.Places},
 		kindDisk:       undoFolder{parent: d.Places.disks()},
+		deploykey.Kind: undoDeployKey{connect: d.KeyForge},
 		kindMirrors:    undoFolder{parent: d.Places.mirrors()},
 		kindSidecar:    undoSidecar{d.Places},
 		kindGuest:      undoGuest{d.Backends},

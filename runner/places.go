@@ -125,10 +125,13 @@ func (p Places) ensureMirrors() error {
 		return err
 	}
 	info, err := os.Lstat(dir)
-	if err == nil && (!info.IsDir() || ownerOf(info) != os.Getuid() || info.Mode().Perm()&0o022 != 0) {
-		err = fmt.Errorf("%q is not a folder that only we can change (%v)", dir, info.Mode())
+	if err != nil {
+		return err
 	}
-	return err
+	if !info.IsDir() || ownerOf(info) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%q is not a folder that only we can change (%v)", dir, info.Mode())
+	}
+	return os.Chmod(dir, 0o711) // whatever the umask: the gates' users pass through it
 }
 
 func (p Places) disks() string               { return filepath.Join(p.State, "disks") }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/internal/forge/deploykey"
 	"github.com/bot-bottle/action/internal/image"
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/secret"
@@ -91,6 +92,10 @@ type Deps struct {
 	Progress   Progress // nil: nobody is told
 	// Registries says how images are pulled; the zero value is with no login.
 	Registries image.Registries
+	// KeyHelper makes deploy keys, in a process of its own. KeyForge is asked to remove
+	// them, when nothing of a guest's runs any more. Both use the host's credentials.
+	KeyHelper deploykey.Helper
+	KeyForge  deploykey.Connect
 }
 
 // Progress is told of the stages of a job as they begin and end.

@@ -9,6 +9,7 @@ import (
 	"github.com/bot-bottle/action/internal/confine"
 	"github.com/bot-bottle/action/internal/doors"
 	"github.com/bot-bottle/action/internal/escape/attack"
+	"github.com/bot-bottle/action/internal/forge/deploykey"
 	"github.com/bot-bottle/action/internal/guest"
 	"github.com/bot-bottle/action/internal/guest/probe"
 	"github.com/bot-bottle/action/internal/term"
@@ -29,6 +30,8 @@ func hidden(argv []string, commandLine func([]string) int) int {
 		return actionVerb(argv[2:])
 	case "sidecar":
 		return tell(doors.Main(context.Background(), argv[2:]))
+	case deploykey.Verb:
+		return tell(serveDeployKey())
 	case "guest":
 		return guest.Main(argv[2:], map[string]func() int{
 			"probe":  func() int { return probe.Main(os.Stdin, os.Stdout) },

@@ -88,9 +88,9 @@ type shownRepo struct {
 }
 
 type shownKey struct {
-	Provider string     `json:"provider"`
-	Path     string     `json:"path,omitempty"`
-	Token    secret.Ref `json:"forge_token,omitempty"`
+	Provider string `json:"provider"`
+	Path     string `json:"path,omitempty"`
+	Server   string `json:"server,omitempty"`
 }
 
 type shownLimits struct {
@@ -178,7 +178,7 @@ func (g Git) show() *shownGit {
 		if s.Repos == nil {
 			s.Repos = map[string]shownRepo{}
 		}
-		shown := shownRepo{r.URL, shownKey{r.Key.Provider, r.Key.Path, r.Key.Token}, r.HostKey, r.Push, r.Protected, ""}
+		shown := shownRepo{r.URL, shownKey{r.Key.Provider, r.Key.Path, r.Key.Server}, r.HostKey, r.Push, r.Protected, ""}
 		if r.MaxPush > 0 {
 			shown.MaxPush = showSize(r.MaxPush)
 		}

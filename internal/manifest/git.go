@@ -13,7 +13,6 @@ import (
 
 	"github.com/bot-bottle/action/internal/gitpath"
 	"github.com/bot-bottle/action/internal/policy"
-	"github.com/bot-bottle/action/internal/secret"
 )
 
 // Git is a bottle's `git-gate`.
@@ -42,14 +41,20 @@ func (r GitRepo) KeyName() string { return "git-gate.repos." + r.Name + ".key" }
 
 // remote gives the repository as the policy has it.
 func (r GitRepo) remote() policy.GitRemote {
-	return policy.GitRemote{Name: r.Name, URL: r.URL, HostKey: r.HostKey, Push: r.Push, Protected: r.Protected, MaxBytes: r.MaxPush, KeyName: r.KeyName()}
+	g := policy.GitRemote{Name: r.Name, URL: r.URL, HostKey: r.HostKey, Push: r.Push, Protected: r.Protected, MaxBytes: r.MaxPush, KeyName: r.KeyName()}
+	if r.Key.Provider != keyStatic {
+		g.Forge, g.Server = r.Key.Provider, r.Key.Server
+	}
+	return g
 }
 
 // GitKey says with which key the remote is reached.
 type GitKey struct {
-	Provider string     // "static", or the forge that makes a key for each run: "gitea", "github"
-	Path     string     // of a static key, on the host; absolute
-	Token    secret.Ref // with which the forge makes the key
+	Provider string // "static", or the forge that makes a key for each run: "gitea", "github"
+	Path     string // of a static key, on the host; absolute
+	// Server is the forge's address, for whose credential the host's configuration is
+	// asked; empty: https and the host of the URL.
+	Server string
 }
 
 // Providers of keys.
@@ -212,11 +217,11 @@ func (r *reader) gitKey(n ast.Node, at string) GitKey {
 	var k GitKey
 	r.mapping(n, at, schema{
 		fields: map[string]func(ast.Node, string){
-			"provider":    func(n ast.Node, at string) { k.Provider, _ = r.text(n, at) },
-			"path":        func(n ast.Node, at string) { k.Path = r.absolute(n, at) },
-			"forge_token": func(n ast.Node, at string) { k.Token = r.tokenRef(n, at) },
+			"provider": func(n ast.Node, at string) { k.Provider, _ = r.text(n, at) },
+			"path":     func(n ast.Node, at string) { k.Path = r.absolute(n, at) },
+			"server":   func(n ast.Node, at string) { k.Server = r.server(n, at) },
 		},
-		moved:    map[string]string{"forge_token_env": "write `forge_token: env:NAME`"},
+		moved:    map[string]string{"forge_token_env": hostsCredential, "forge_token": hostsCredential},
 		required: []string{"provider"},
 	})
 	if !r.places[at].isZero() {
@@ -227,16 +232,19 @@ func (r *reader) gitKey(n ast.Node, at string) GitKey {
 
 func (p place) isZero() bool { return p == place{} }
 
+// hostsCredential is a hint.
+const hostsCredential = "name the forge's token in " + HostFolder + "/config.yaml under `forges`: a bottle doesn't"
+
 func (r *reader) checkKey(k GitKey, at string) {
 	static := k.Provider == keyStatic
 	switch {
 	case k.Provider == "": // told already
 	case !static && k.Provider != keyGitea && k.Provider != keyGitHub:
 		r.at(at+".provider", "write static, gitea or github", fmt.Errorf("there is no provider of keys %.80q", k.Provider))
-	case static && (!r.has(at+".path") || r.has(at+".forge_token")):
+	case static && (!r.has(at+".path") || r.has(at+".server")):
 		r.at(at, "write `key: {provider: static, path: /the/key}`", errors.New("a static key has a path and nothing else"))
-	case !static && (r.has(at+".path") || !r.has(at+".forge_token")):
-		r.at(at, "write `key: {provider: "+k.Provider+", forge_token: env:NAME}`", errors.New("a key of the forge has a forge_token and nothing else"))
+	case !static && r.has(at+".path"):
+		r.at(at, "write `key: {provider: "+k.Provider+"}`", errors.New("a key of the forge has no path"))
 	}
 }
 

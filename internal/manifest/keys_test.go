@@ -44,12 +44,12 @@ func TestWhatIsWrongInAProvider(t *testing.T) {
 
 func TestAWholeGitGate(t *testing.T) {
 	b := bottle(t, "git-gate:\n  user: {name: Fixer Bot, email: fixer@example.com}\n  repos:\n    "+repo("web")+
-		"\n    lib.x: {url: \"ssh://git@forge.example:2222/o/lib.git\", host_key: "+hostKey+", key: {provider: gitea, forge_token: \"env:FORGE\"}}")
+		"\n    lib.x: {url: \"ssh://git@forge.example:2222/o/lib.git\", host_key: "+hostKey+", key: {provider: gitea, server: \"https://forge.example\"}}")
 	want := manifest.Git{
 		User: manifest.GitUser{Name: "Fixer Bot", Email: "fixer@example.com"},
 		Repos: []manifest.GitRepo{
 			{Name: "web", URL: "git@forge.example:o/web.git", HostKey: hostKey, Key: manifest.GitKey{Provider: "static", Path: "/keys/web"}, Push: []string{policy.DefaultPush}},
-			{Name: "lib.x", URL: "ssh://git@forge.example:2222/o/lib.git", HostKey: hostKey, Key: manifest.GitKey{Provider: "gitea", Token: "env:FORGE"}, Push: []string{policy.DefaultPush}},
+			{Name: "lib.x", URL: "ssh://git@forge.example:2222/o/lib.git", HostKey: hostKey, Key: manifest.GitKey{Provider: "gitea", Server: "https://forge.example"}, Push: []string{policy.DefaultPush}},
 		},
 	}
 	if !reflect.DeepEqual(b.Git, want) {
@@ -84,7 +84,9 @@ func TestWhatIsWrongInTheGitGate(t *testing.T) {
 		"url: \"ssh://git@host/$(id)\"":                   "url: \"ssh://git@host/$(id)\" is not an SSH URL with user, host and path",
 		"key: {provider: static}":                         "key: a static key has a path and nothing else",
 		"key: {provider: static, path: k}":                "key.path: \"k\" is not an absolute path",
-		"key: {provider: gitea, path: /k}":                "key: a key of the forge has a forge_token and nothing else",
+		"key: {provider: gitea, path: /k}":                "key: a key of the forge has no path",
+		"key: {provider: gitea, forge_token: env:T}":      "key.forge_token: this key can't stand here",
+		"key: {provider: gitea, server: gitea.example}":   "key.server: it is not the URL of a server",
 		"key: {provider: gitlab, path: /k}":               "key.provider: there is no provider of keys \"gitlab\"",
 		"key: {provider: gitea, forge_token_env: T}":      "key.forge_token_env: this key can't stand here",
 		"key: {path: /k}":                                 "key.provider: it is missing",

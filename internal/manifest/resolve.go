@@ -91,11 +91,6 @@ func (r *reader) resolveKey(repo GitRepo, into Secrets) {
 
 // refuseUnenforced notes what is well written and can't be held yet.
 func (r *reader) refuseUnenforced(b Bottle) {
-	for _, repo := range b.Git.Repos {
-		if repo.Key.Provider != keyStatic {
-			r.at("git-gate.repos."+repo.Name+".key.provider", notEnforcedHint, fmt.Errorf(notEnforced, "keys that a forge makes"))
-		}
-	}
 	if b.Supervise {
 		r.at("supervise", notEnforcedHint, fmt.Errorf(notEnforced, "questions to a human"))
 	}

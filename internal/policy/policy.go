@@ -150,6 +150,10 @@ type GitRemote struct {
 	MaxBytes  int64    `json:"max_bytes,omitempty"` // of one push's pack; 0: the gate's default
 	// KeyName is under which the git-gate was given the private key.
 	KeyName string `json:"key_name"`
+	// Forge, "gitea" or "github", makes a key for each run; empty: the key is the
+	// host's own. Server is its address, as the host's configuration has it.
+	Forge  string `json:"forge,omitempty"`
+	Server string `json:"server,omitempty"`
 }
 
 // RunPlaceholder stands in GitRemote.Push for the id of the run.

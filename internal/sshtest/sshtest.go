@@ -34,6 +34,7 @@ type Server struct {
 	mu       sync.Mutex
 	commands []string
 	before   func(command string) error
+	allowed  func(key string) bool
 }
 
 // NewSigner gives a new key, and its PEM.
@@ -90,12 +91,26 @@ func (s *Server) Commands() []string {
 	return append([]string(nil), s.commands...)
 }
 
+// Allow has do decide about each key besides Client's, "TYPE BASE64".
+func (s *Server) Allow(do func(key string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.allowed = do
+}
+
+func (s *Server) allows(key ssh.PublicKey) bool {
+	s.mu.Lock()
+	allowed := s.allowed
+	s.mu.Unlock()
+	return allowed != nil && allowed(strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))))
+}
+
 func (s *Server) accept(l net.Listener) {
 	config := &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-		if string(key.Marshal()) != string(s.Client.PublicKey().Marshal()) {
-			return nil, errors.New("not registered")
+		if string(key.Marshal()) == string(s.Client.PublicKey().Marshal()) || s.allows(key) {
+			return nil, nil
 		}
-		return nil, nil
+		return nil, errors.New("not registered")
 	}}
 	config.AddHostKey(s.Host)
 	for {

@@ -112,3 +112,18 @@ func (k *Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String())
 
 // MarshalJSON writes what String gives.
 func (k *Key) MarshalJSON() ([]byte, error) { return json.Marshal(k.String()) }
+
+// FromSecret gives the key that Secret gave, for a process that registers it on
+// another's behalf.
+func FromSecret(value secret.Value, write bool) (*Key, error) {
+	parsed, err := ssh.ParseRawPrivateKey([]byte(value.Reveal()))
+	private, ok := parsed.(*ed25519.PrivateKey)
+	if err != nil || !ok {
+		return nil, term.Errorf(term.StageLaunch, "", "reading a deploy key: it is none of ours") // err may quote it
+	}
+	signer, err := ssh.NewSignerFromSigner(*private)
+	if err != nil {
+		return nil, term.Errorf(term.StageLaunch, "", "reading a deploy key: %w", err)
+	}
+	return &Key{private: *private, signer: signer, fingerprint: ssh.FingerprintSHA256(signer.PublicKey()), write: write}, nil
+}

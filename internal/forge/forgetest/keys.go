@@ -206,6 +206,8 @@ func (f *KeyForge) answer(r *http.Request) Answer {
 	switch {
 	case len(parts) == 2 && parts[0] == "repositories" && r.Method == http.MethodGet:
 		return f.repository(number(parts[1]))
+	case len(parts) == 3 && parts[0] == "repos" && r.Method == http.MethodGet:
+		return f.repository(f.named(parts[1] + "/" + parts[2]))
 	case len(parts) >= 4 && parts[0] == "repos" && parts[3] == "keys":
 		return f.ofRepository(r, hub, parts[1]+"/"+parts[2], parts[4:])
 	}

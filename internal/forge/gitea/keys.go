@@ -127,3 +127,22 @@ func (k *Keys) DeleteDeployKey(ctx context.Context, id int64) error {
 }
 
 var _ forge.Keys = (*Keys)(nil)
+
+// Repository finds the repository by its name, with the host's credential.
+func (f *Forge) Repository(ctx context.Context) (forge.Repository, error) {
+	client, err := f.Keys(0).client(ctx)
+	if err != nil {
+		return forge.Repository{}, err
+	}
+	r, answer, err := client.GetRepo(f.owner, f.name)
+	if err == nil && (r == nil || r.ID <= 0) {
+		err = errNoAnswer
+	}
+	if err != nil {
+		return forge.Repository{}, forge.KeyError(err, status(answer), keyRight, "asking the forge for the repository %q", f.config.Repository)
+	}
+	return repository(r), nil
+}
+
+// Of gives the deploy keys of the repository with this id.
+func (f *Forge) Of(id int64) forge.Keys { return f.Keys(id) }

@@ -105,3 +105,18 @@ func (k *Keys) DeleteDeployKey(ctx context.Context, id int64) error {
 }
 
 var _ forge.Keys = (*Keys)(nil)
+
+// Repository finds the repository by its name.
+func (f *Forge) Repository(ctx context.Context) (forge.Repository, error) {
+	r, answer, err := f.client.Repositories.Get(ctx, f.owner, f.name)
+	if err == nil && r.GetID() <= 0 {
+		err = errNoAnswer
+	}
+	if err != nil {
+		return forge.Repository{}, forge.KeyError(err, status(answer), keyRight, "asking GitHub for the repository %q", f.subject())
+	}
+	return repository(r), nil
+}
+
+// Of gives the deploy keys of the repository with this id.
+func (f *Forge) Of(id int64) forge.Keys { return f.Keys(id) }
