@@ -164,11 +164,12 @@ func namespaces() []specs.LinuxNamespace {
 
 // initCapabilities are those of the guest's process 1, and the most that root in
 // the guest can have: process 1 keeps to itself those to become another user (see
-// guest.Command). They are worth nothing outside the sandbox. SYS_ADMIN and
-// SYS_RESOURCE are never among them: with those the limit on tasks would not
-// hold.
+// guest.Command). They are worth nothing outside the sandbox. SYS_ADMIN is never among
+// them: with it the limit on tasks would not hold. Nor would it with SYS_RESOURCE,
+// which process 1 has for itself alone: it has to outlive a guest that has taken all
+// tasks there are, and its runtime ends it when a thread can't be had.
 func initCapabilities(root bool) []string {
-	caps := []string{"CAP_CHOWN", "CAP_KILL", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"}
+	caps := []string{"CAP_CHOWN", "CAP_KILL", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_RESOURCE"}
 	if root {
 		caps = append(caps, "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_NET_BIND_SERVICE", "CAP_SETFCAP", "CAP_SYS_CHROOT")
 	}

@@ -53,7 +53,8 @@ func (c *command) giveUp() error {
 		return fmt.Errorf("giving up new privileges: %w", err)
 	}
 	if c.UID == 0 {
-		return c.giveUpUsers() // and has what process 1 was given otherwise
+		// And has what process 1 was given otherwise.
+		return errors.Join(giveUpLimits(), c.giveUpUsers())
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var sets [2]unix.CapUserData
@@ -72,6 +73,30 @@ func (c *command) giveUp() error {
 	sets[0].Inheritable, sets[1].Inheritable = 0, 0
 	if err := unix.Capset(&header, &sets[0]); err != nil {
 		return fmt.Errorf("giving up inheritable capabilities: %w", err)
+	}
+	return nil
+}
+
+// giveUpLimits keeps root under the limit on tasks, which a process with CAP_SYS_RESOURCE
+// may exceed and raise. What isn't permitted can't be given up, and needn't be.
+func giveUpLimits() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return fmt.Errorf("reading capabilities: %w", err)
+	}
+	const bit = 1 << unix.CAP_SYS_RESOURCE
+	if sets[0].Permitted&bit == 0 {
+		return nil
+	}
+	if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_RESOURCE, 0, 0, 0); err != nil {
+		return fmt.Errorf("giving up the capability to exceed limits: %w", err)
+	}
+	sets[0].Permitted &^= bit
+	sets[0].Effective &^= bit
+	sets[0].Inheritable &^= bit
+	if err := unix.Capset(&header, &sets[0]); err != nil {
+		return fmt.Errorf("giving up the capability to exceed limits: %w", err)
 	}
 	return nil
 }
