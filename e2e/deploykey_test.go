@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/bot-bottle/action/internal/forge/forgetest"
 	"github.com/bot-bottle/action/internal/sshtest"
 	"github.com/bot-bottle/action/internal/testenv"
@@ -125,6 +127,46 @@ func TestWithoutAKeyNothingIsStarted(t *testing.T) {
 		t.Error("something was pushed, or a key made")
 	}
 	w.nothingLeft()
+}
+
+// A host whose ledger is lost can't say what was its own: what has expired goes all the
+// same, from any host, and nothing else does.
+func TestSweepTakesWhatALostHostLeftAndNothingElse(t *testing.T) {
+	w := newKeyWorld(t)
+	key := func(title string) int64 {
+		signer, _ := sshtest.NewSigner(t)
+		return w.forge.Put(7, title, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), true)
+	}
+	past, future := w.forge.Now().Add(-time.Hour).Unix(), w.forge.Now().Add(time.Hour).Unix()
+	lost := key(fmt.Sprintf("bot-bottle/abcdefgh23/abcdefgh23/%d", past))
+	key(fmt.Sprintf("bot-bottle/abcdefgh23/abcdefgh24/%d", future)) // a live one, or forged
+	key(fmt.Sprintf("bot-bottle/../x/%d", past))
+	key("somebody's own")
+	script, flags := w.namespace()
+	sweep := func(more ...string) string {
+		t.Helper()
+		args := append(flags[:len(flags):len(flags)], "sh", "-c", script, w.bin, "sweep", "--server", w.forge.URL, "--repository", "acme/widgets")
+		cmd := exec.CommandContext(t.Context(), "unshare", append(args, more...)...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "CI=true"}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	if out := sweep("--dry-run"); !strings.Contains(out, "would go") || len(w.forge.Held(7)) != 4 {
+		t.Errorf("a dry run: %s", out)
+	}
+	if out := sweep(); !strings.Contains(out, "removed") {
+		t.Error(out)
+	}
+	left := w.forge.Held(7)
+	if len(left) != 3 || slices.ContainsFunc(left, func(k forgetest.Key) bool { return k.ID == lost }) {
+		t.Errorf("left: %+v", left)
+	}
+	if out := sweep(); !strings.Contains(out, "nothing to sweep") {
+		t.Error(out)
+	}
 }
 
 // killSupervisor kills the action's main process as a power cut would: node, and the

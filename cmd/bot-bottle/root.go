@@ -73,7 +73,7 @@ door broke; 124 time limit; 130 interrupted; 143 terminated.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return term.Errorf(term.StageUsage, "", "%w", err).WithHint("%s --help shows the flags", cmd.CommandPath())
 	})
-	root.AddCommand(runCommand(c), applyCommand(), lsCommand(), inspectCommand(), reapCommand(),
+	root.AddCommand(runCommand(c), applyCommand(), lsCommand(), inspectCommand(), reapCommand(), sweepCommand(),
 		initCommand(), validateCommand(), preflightCommand(), escapeCommand(c), hostkeyCommand(), versionCommand())
 	return root
 }
