@@ -44,6 +44,7 @@ var idForm = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 // isn't known is an error: nothing is forwarded that this code didn't understand.
 func readRequest(r *bufio.Reader) (request, error) {
 	var req request
+	shallow := 0
 	for {
 		p, err := readPacket(r)
 		if err != nil {
@@ -54,6 +55,12 @@ func readRequest(r *bufio.Reader) (request, error) {
 		}
 		if len(req.commands) == maxCommands {
 			return req, fmt.Errorf("reading the push: it changes more than %d refs", maxCommands)
+		}
+		if isShallow(p.payload) && len(req.commands) == 0 {
+			if shallow++; shallow > maxShallow {
+				return req, fmt.Errorf("reading the push: its history is cut in more than %d places", maxShallow)
+			}
+			continue
 		}
 		line, capabilities, found := bytes.Cut(p.payload, []byte{0})
 		if found && len(req.commands) == 0 {
@@ -68,6 +75,16 @@ func readRequest(r *bufio.Reader) (request, error) {
 		}
 		req.commands = append(req.commands, c)
 	}
+}
+
+// maxShallow is how many lines of isShallow are taken.
+const maxShallow = 1000
+
+// isShallow tells whether a line says where the history of the client's clone is cut.
+// Nothing follows from it: the mirror has what lies behind, or the push lacks it.
+func isShallow(payload []byte) bool {
+	id, ok := bytes.CutPrefix(bytes.TrimSuffix(payload, []byte{'\n'}), []byte("shallow "))
+	return ok && idForm.Match(id)
 }
 
 func parseCommand(line string) (command, error) {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -53,6 +54,7 @@ type Door struct {
 	options Options
 	mirrors map[string]*mirror
 	rules   map[string]*PushRules
+	taken   atomic.Int64    // bytes of packs, of all pushes
 	closed  context.Context // done once the door is shut
 	shut    context.CancelCauseFunc
 }
@@ -133,13 +135,14 @@ var pathForm = regexp.MustCompile(`^/([0-9A-Za-z_][0-9A-Za-z._-]{0,99})\.git/(in
 
 // ServeHTTP answers one request.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if i := d.options.Intercept; i != nil && i(w, r) {
+	if i := d.options.Intercept; i != nil && i(w, r) { // the proof's
 		return
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(d.closed, func() { cancel(errShut) })()
-	x := &exchange{door: d, w: w, r: r.WithContext(ctx), begun: time.Now()}
+	guest := &guest{ResponseWriter: w, control: http.NewResponseController(w), stall: d.options.Stall}
+	x := &exchange{door: d, w: guest, r: r.WithContext(ctx), begun: time.Now()}
 	if d.closed.Err() != nil {
 		x.refuse(refusal{RuleShut, http.StatusForbidden, errShut.Error()})
 		return
@@ -172,6 +175,7 @@ const (
 	RuleUnreadable   = "push-unreadable"    // not of git's form
 	RuleUpstream     = "upstream"           // it could not be reached, or refused
 	RuleNotJudged    = "not-judged"         // the judge could not finish
+	RuleBroken       = "broken-off"         // git, or the guest, did not come to the end
 	RuleUnrecordable = "decision-not-taken" // the decision could not be written down
 )
 
@@ -192,7 +196,7 @@ func (d *Door) unknownPath(path string) refusal {
 // exchange is one request.
 type exchange struct {
 	door   *Door
-	w      http.ResponseWriter
+	w      *guest
 	r      *http.Request
 	begun  time.Time
 	mirror *mirror
@@ -232,9 +236,12 @@ func (x *exchange) line(v decision.Verdict, rule string) decision.Line {
 func short(s string, n int) string { return s[:min(len(s), n)] }
 
 // refuse records the refusal and answers it in words that git prints.
-func (x *exchange) refuse(f refusal) {
+func (x *exchange) refuse(f refusal) { x.refuseBy(f, x.answerRefusal) }
+
+// refuseBy records the refusal around what tells it.
+func (x *exchange) refuseBy(f refusal, tell func(refusal)) {
 	id, err := x.door.options.Log.Verdict(x.line(decision.Refuse, f.rule))
-	x.answerRefusal(f)
+	tell(f)
 	if err == nil {
 		x.door.options.Log.End(id, decision.Line{Door: decision.GitGate, Rule: f.rule, Status: f.status, Duration: time.Since(x.begun)})
 	}
@@ -249,19 +256,40 @@ func (x *exchange) answerRefusal(f refusal) {
 	io.WriteString(x.w, "bot-bottle: "+f.message+"\n") // the guest may have gone
 }
 
-// allow records that the request passes. Where it can't be recorded nothing passes.
-func (x *exchange) allow(rule string) (id uint64, ok bool) {
-	id, err := x.door.options.Log.Verdict(x.line(decision.Allow, rule))
+// pass records that the request passes, has do answer it, and records how it ended: do
+// gives what stood in the way, which it has told. Where the verdict can't be recorded
+// nothing passes.
+func (x *exchange) pass(do func() *refusal) {
+	id, err := x.door.options.Log.Verdict(x.line(decision.Allow, ""))
 	if err != nil {
 		x.answerRefusal(refusal{RuleUnrecordable, http.StatusServiceUnavailable, "the decision could not be written down, so nothing passes"})
-		return 0, false
+		return
 	}
-	return id, true
+	f := do()
+	l := decision.Line{Door: decision.GitGate, Status: http.StatusOK, Sent: max(0, x.r.ContentLength), Received: x.w.n, Duration: time.Since(x.begun)}
+	if f != nil {
+		l.Status, l.Rule, l.Error = f.status, f.rule, short(f.message, 1000)
+	}
+	x.door.options.Log.End(id, l)
 }
 
-func (x *exchange) end(id uint64, l decision.Line) {
-	l.Door, l.Duration = decision.GitGate, time.Since(x.begun)
-	x.door.options.Log.End(id, l)
+// guest is where answers go. Each piece has its own time, is counted, and is sent at
+// once: progress is for somebody who waits.
+type guest struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	stall   time.Duration
+	n       int64
+}
+
+// Write writes one piece.
+func (g *guest) Write(p []byte) (int, error) {
+	g.control.SetWriteDeadline(time.Now().Add(g.stall))
+	n, err := g.ResponseWriter.Write(p)
+	if g.n += int64(n); err == nil {
+		err = g.control.Flush()
+	}
+	return n, err
 }
 
 // body is what the guest sends, unpacked where it says so. What it unpacks to is

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -72,7 +73,7 @@ func (g Git) Command(ctx context.Context, dir string, env []string, args ...stri
 		"GIT_NO_REPLACE_OBJECTS=1", "GIT_NO_LAZY_FETCH=1", "GIT_OPTIONAL_LOCKS=0", "GIT_SSH_COMMAND=/bin/false",
 	}, env...)
 	cmd.Dir = g.Home
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = processGroup()
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
@@ -96,12 +97,13 @@ func (t *tail) Write(p []byte) (int, error) {
 // String gives it made harmless, without what git says in passing.
 func (t *tail) String() string { return strings.TrimSpace(neutralize.Text(string(t.b))) }
 
-// run runs git to its end and gives what it printed, at most maxOutput bytes.
-func (g Git) run(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
+// run runs git to its end with what it reads, nil for nothing, and gives what it
+// printed, at most maxOutput bytes.
+func (g Git) run(ctx context.Context, dir string, env []string, in io.Reader, args ...string) ([]byte, error) {
 	var out bytes.Buffer
 	var told tail
 	cmd := g.Command(ctx, dir, env, args...)
-	cmd.Stdout, cmd.Stderr = &bounded{w: &out, left: maxOutput}, &told
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, &bounded{w: &out, left: maxOutput}, &told
 	if err := cmd.Run(); err != nil {
 		return nil, gitError(ctx, args[0], err, &told)
 	}
@@ -138,7 +140,7 @@ func gitError(ctx context.Context, verb string, err error, told *tail) error {
 	return fmt.Errorf("running git %s: %w", verb, err)
 }
 
-// FindGit looks for git on the PATH. Its own programs are asked for where it says.
+// FindGit gives the path of the git on the PATH, links followed.
 func FindGit() (program string, err error) {
 	program, err = exec.LookPath("git")
 	if err == nil {

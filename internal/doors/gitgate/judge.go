@@ -115,8 +115,8 @@ func (j *judge) judge(ctx context.Context, p Pushed) error {
 	if err != nil {
 		return because(ctx, err)
 	}
-	for _, id := range commits {
-		if err := l.commit(ctx, id); err != nil {
+	for _, c := range commits {
+		if err := l.commit(ctx, c[0], c[1:]); err != nil {
 			return because(ctx, err)
 		}
 	}
@@ -136,12 +136,12 @@ type look struct {
 	*judge
 	objects *objects
 	pushed  Pushed
-	scanned map[string]bool // ids of blobs and trees that were looked at
+	scanned map[string]bool // blobs that were looked at, by id and name: some rules are for certain files
 	idBytes int
 }
 
-// commits are those that the upstream lacks, parents first.
-func (l *look) commits(ctx context.Context) ([]string, error) {
+// commits are those that the upstream lacks, parents first, each with its parents.
+func (l *look) commits(ctx context.Context) (commits [][]string, err error) {
 	var tips strings.Builder
 	for _, id := range l.pushed.New {
 		tips.WriteString(id + "\n")
@@ -149,14 +149,14 @@ func (l *look) commits(ctx context.Context) ([]string, error) {
 	for _, id := range l.pushed.Known {
 		tips.WriteString("^" + id + "\n")
 	}
-	cmd := l.pushed.Git.Command(ctx, l.pushed.Dir, l.pushed.Env, "rev-list", "--topo-order", "--reverse", fmt.Sprintf("--max-count=%d", maxPushCommits+1), "--stdin")
-	var out bytes.Buffer
-	var told tail
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(tips.String()), &bounded{w: &out, left: maxOutput}, &told
-	if err := cmd.Run(); err != nil {
-		return nil, gitError(ctx, "rev-list", err, &told)
+	out, err := l.pushed.Git.run(ctx, l.pushed.Dir, l.pushed.Env, strings.NewReader(tips.String()),
+		"rev-list", "--topo-order", "--reverse", "--parents", fmt.Sprintf("--max-count=%d", maxPushCommits+1), "--stdin")
+	if err != nil {
+		return nil, err
 	}
-	commits := strings.Fields(out.String())
+	for line := range strings.Lines(string(out)) {
+		commits = append(commits, strings.Fields(line))
+	}
 	if len(commits) > maxPushCommits {
 		return nil, errPushTooLarge
 	}
@@ -187,13 +187,15 @@ func (l *look) tip(ctx context.Context, id string) error {
 		if err := l.text(ctx, "tag", id, string(text)); err != nil {
 			return err
 		}
-		id = parseHistory(text).target
+		if id = firstField(text, "object"); id == "" {
+			return &Refused{Rule: RulePack, Message: "a tag stands for nothing"}
+		}
 	}
 	return &Refused{Rule: RulePack, Message: "a tag stands for a tag for a tag"}
 }
 
 // commit looks at what a commit says, and at what it changes beside all its parents.
-func (l *look) commit(ctx context.Context, id string) error {
+func (l *look) commit(ctx context.Context, id string, parents []string) error {
 	content, err := l.objects.whole(id, "commit", maxTextBytes)
 	if err != nil {
 		return err
@@ -201,16 +203,15 @@ func (l *look) commit(ctx context.Context, id string) error {
 	if err := l.text(ctx, "commit", id, string(content)); err != nil {
 		return err
 	}
-	h := parseHistory(content)
-	var parents []string
-	for _, parent := range h.parents {
+	trees := make([]string, len(parents))
+	for i, parent := range parents {
 		content, err := l.objects.whole(parent, "commit", maxTextBytes)
 		if err != nil {
 			return err
 		}
-		parents = append(parents, parseHistory(content).tree)
+		trees[i] = firstField(content, "tree")
 	}
-	return l.folder(ctx, id, "", h.tree, parents)
+	return l.folder(ctx, id, "", firstField(content, "tree"), trees)
 }
 
 // text scans a commit or a tag: its names, addresses and message.
@@ -377,12 +378,13 @@ func gitShortName(folded string) bool {
 // lfsPointer is how a file begins that stands for one of Git LFS.
 const lfsPointer = "version https://git-lfs.github.com/spec/"
 
-// blob scans a file, once for each content.
+// blob scans a file, once for each content and name.
 func (l *look) blob(ctx context.Context, commit, name string, e entry) error {
-	if l.scanned[e.id] {
+	key := e.id + " " + e.name
+	if l.scanned[key] {
 		return nil
 	}
-	l.scanned[e.id] = true
+	l.scanned[key] = true
 	b, err := l.objects.open(e.id)
 	if err != nil {
 		return err

@@ -103,6 +103,34 @@ func TestASecretDoesNotLeaveWhereverItIs(t *testing.T) {
 	}
 }
 
+// A line that looks like a parent's, behind where git reads them, names a commit that
+// git does not count: what it holds is as new as all the rest.
+func TestAParentThatGitDoesNotSeeHidesNothing(t *testing.T) {
+	w := judging(t, JudgeOptions{})
+	dir := w.clone()
+	hidden := w.change(dir, map[string]string{"k": "key = \"" + pat() + "\"\n"})
+	object := fmt.Sprintf("tree %s\nauthor a <a@b> 1700000000 +0000\ncommitter a <a@b> 1700000000 +0000\nparent %s\n\nx\n", git(t, dir, "rev-parse", "HEAD^{tree}"), hidden)
+	write := sshtest.Git(dir, "hash-object", "-t", "commit", "-w", "--stdin", "--literally")
+	write.Stdin = strings.NewReader(object)
+	out, err := write.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := strings.TrimSpace(string(out))
+	pack := sshtest.Git(dir, "pack-objects", "--stdout", "--revs")
+	pack.Stdin = strings.NewReader(id + "\n" + hidden + "\n")
+	packed, err := pack.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := commands(strings.Repeat("0", 40) + " " + id + " " + pushable)
+	body.Write(packed)
+	status, answer := w.post(pushPath, pushType, body)
+	if rules := w.log.rules(); status != 200 || len(rules) != 1 || rules[0] != RuleSecret || w.pushes() != 0 {
+		t.Errorf("%d, %v: %q", status, rules, answer)
+	}
+}
+
 func TestATagIsScannedToo(t *testing.T) {
 	j, err := NewJudge(JudgeOptions{})
 	if err != nil {
@@ -296,7 +324,9 @@ func FuzzTree(f *testing.F) {
 		if err == nil && n != len(b) {
 			t.Errorf("took %d of %d bytes", n, len(b))
 		}
-		parseHistory(b)
+		if id := firstField(b, "tree"); id != "" && !strings.HasPrefix(string(b), "tree "+id) {
+			t.Errorf("took %q", id)
+		}
 		readGreeting(b)
 	})
 }

@@ -1,6 +1,7 @@
 package gitgate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,6 @@ type mirror struct {
 	upstream Upstream
 	mu       sync.RWMutex
 	format   string // of object ids; empty: there is no repository yet
-	fresh    time.Time
 }
 
 // Times that git may take.
@@ -40,7 +40,6 @@ func (m *mirror) refresh(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	defer context.AfterFunc(ctx, func() { s.Close() })()
 	g, err := s.greet()
 	if err != nil {
 		return err
@@ -59,7 +58,6 @@ func (m *mirror) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.fresh = time.Now()
 	return m.follow(ctx, g.head)
 }
 
@@ -93,7 +91,7 @@ func (m *mirror) prepare(ctx context.Context, format string) error {
 	if err := os.MkdirAll(filepath.Dir(m.dir), 0o700); err != nil {
 		return err
 	}
-	if _, err := m.git.run(ctx, m.dir, nil, "init", "--quiet", "--bare", "--template=", "--object-format="+format, "--initial-branch=main", m.dir); err != nil {
+	if _, err := m.git.run(ctx, m.dir, nil, nil, "init", "--quiet", "--bare", "--template=", "--object-format="+format, "--initial-branch=main", m.dir); err != nil {
 		return err
 	}
 	m.format = format
@@ -102,13 +100,12 @@ func (m *mirror) prepare(ctx context.Context, format string) error {
 
 // clear removes all refs: the upstream has none.
 func (m *mirror) clear(ctx context.Context) error {
-	refs, err := m.git.run(ctx, m.dir, nil, "for-each-ref", "--format=delete %(refname)")
+	refs, err := m.git.run(ctx, m.dir, nil, nil, "for-each-ref", "--format=delete %(refname)")
 	if err != nil {
 		return err
 	}
-	cmd := m.git.Command(ctx, m.dir, nil, "update-ref", "--stdin")
-	cmd.Stdin = strings.NewReader(string(refs))
-	return cmd.Run()
+	_, err = m.git.run(ctx, m.dir, nil, bytes.NewReader(refs), "update-ref", "--stdin")
+	return err
 }
 
 // follow lets HEAD lead where the upstream's does, so that a clone checks the same
@@ -117,7 +114,7 @@ func (m *mirror) follow(ctx context.Context, head string) error {
 	if head == "" || !strings.HasPrefix(head, "refs/heads/") {
 		return nil
 	}
-	_, err := m.git.run(ctx, m.dir, nil, "symbolic-ref", "HEAD", head)
+	_, err := m.git.run(ctx, m.dir, nil, nil, "symbolic-ref", "HEAD", head)
 	return err
 }
 
@@ -169,7 +166,7 @@ func (m *mirror) over(ctx context.Context, s *Session, env []string, args ...str
 
 // refs gives each ref of the mirror with its id.
 func (m *mirror) refs(ctx context.Context) (map[string]string, error) {
-	out, err := m.git.run(ctx, m.dir, nil, "for-each-ref", "--format=%(objectname) %(refname)")
+	out, err := m.git.run(ctx, m.dir, nil, nil, "for-each-ref", "--format=%(objectname) %(refname)")
 	if err != nil {
 		return nil, err
 	}

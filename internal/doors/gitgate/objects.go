@@ -149,26 +149,14 @@ func parseTree(b []byte, idBytes int) ([]entry, error) {
 	return list, nil
 }
 
-// history is a commit or a tag, in its parts.
-type history struct {
-	tree    string   // of a commit
-	parents []string // of a commit
-	target  string   // of a tag
-	text    string   // all of it: names, addresses, message, and whatever else stands there
-}
-
-func parseHistory(b []byte) history {
-	h := history{text: string(b)}
-	head, _, _ := strings.Cut(h.text, "\n\n")
-	for line := range strings.Lines(head) {
-		switch name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " "); {
-		case name == "tree" && h.tree == "":
-			h.tree = value
-		case name == "parent":
-			h.parents = append(h.parents, value)
-		case name == "object" && h.target == "":
-			h.target = value
-		}
+// firstField gives the id in the first line of a commit ("tree") or a tag ("object"),
+// where alone git reads it; empty: it stands elsewhere. A commit's parents are what git
+// says: a line that looks like one can stand where git doesn't look.
+func firstField(b []byte, name string) string {
+	line, _, _ := bytes.Cut(b, []byte{'\n'})
+	id, ok := bytes.CutPrefix(line, []byte(name+" "))
+	if !ok || !idForm.Match(id) {
+		return ""
 	}
-	return h
+	return string(id)
 }

@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/bot-bottle/action/internal/doors/decision"
 )
 
 // Pushed is what a judge looks at: a repository that holds what was pushed, in
@@ -50,31 +48,29 @@ func (x *exchange) advertisePush() {
 		x.refuse(refusal{RuleReadOnly, http.StatusForbidden, fmt.Sprintf("the bottle may not push to %q: it can be read only", x.mirror.name)})
 		return
 	}
-	id, ok := x.allow("")
-	if !ok {
-		return
+	x.pass(func() *refusal {
+		refs, format, err := x.mirror.known(x.r.Context())
+		if err != nil {
+			return x.failed("asking the upstream", err)
+		}
+		x.answerAs("application/x-git-receive-pack-advertisement")
+		x.w.Write(advertisement(refs, format))
+		return nil
+	})
+}
+
+// known gives the refs, as they were when the upstream was last asked; it is asked
+// now if it never was.
+func (m *mirror) known(ctx context.Context) (refs map[string]string, format string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.format == "" {
+		if err := m.refresh(ctx); err != nil {
+			return nil, "", err
+		}
 	}
-	var f *refusal
-	count := &counter{w: x.w}
-	defer func() { x.endFetch(id, f, count.n) }()
-	x.mirror.mu.Lock()
-	var err error
-	if x.mirror.format == "" {
-		err = x.mirror.refresh(x.r.Context())
-	}
-	var refs map[string]string
-	if err == nil {
-		refs, err = x.mirror.refs(x.r.Context())
-	}
-	format := x.mirror.format
-	x.mirror.mu.Unlock()
-	if err != nil {
-		f = &refusal{RuleUpstream, http.StatusBadGateway, fmt.Sprintf("asking the upstream: %v", err)}
-		x.answerRefusal(*f)
-		return
-	}
-	x.answerAs("application/x-git-receive-pack-advertisement")
-	count.Write(advertisement(refs, format))
+	refs, err = m.refs(ctx)
+	return refs, m.format, err
 }
 
 // advertisement tells refs, and no more capabilities than this door has: no push
@@ -150,22 +146,16 @@ func (p *push) do(ctx context.Context) {
 		f = p.judge(ctx)
 	}
 	if f != nil {
-		p.refuseTold(*f)
+		p.refuseBy(*f, func(f refusal) { p.report(&f) })
 		return
 	}
-	id, ok := p.allow("")
-	if !ok {
-		return
-	}
-	l := decision.Line{Status: http.StatusOK, Sent: max(0, p.r.ContentLength)}
-	if err := p.forward(ctx); err != nil {
-		f := refusal{RuleUpstream, http.StatusOK, fmt.Sprintf("the upstream: %v", err)}
-		l.Rule, l.Error = f.rule, short(f.message, 1000)
-		p.report(&f)
-	} else {
-		p.report(nil)
-	}
-	p.end(id, l)
+	p.pass(func() (f *refusal) {
+		if err := p.forward(ctx); err != nil {
+			f = &refusal{RuleUpstream, http.StatusOK, fmt.Sprintf("the upstream: %v", err)}
+		}
+		p.report(f)
+		return f
+	})
 }
 
 // receive judges the refs and takes the pack into quarantine.
@@ -199,6 +189,11 @@ func (p *push) env() []string {
 	}
 }
 
+// git runs git on what was pushed.
+func (p *push) git(ctx context.Context, in io.Reader, args ...string) ([]byte, error) {
+	return p.mirror.git.run(ctx, p.mirror.dir, p.env(), in, args...)
+}
+
 // takePack stores what follows the commands, checked as git-fsck(1) does.
 func (p *push) takePack(ctx context.Context) (err error) {
 	if p.quarantine, err = os.MkdirTemp(filepath.Dir(p.mirror.dir), "push-"); err != nil {
@@ -209,16 +204,15 @@ func (p *push) takePack(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, refreshTime, fmt.Errorf("not done within %v", refreshTime))
 	defer cancel()
-	pack := p.pack(p.rules.maxBytes() + 64<<10)
-	defer pack.over()
-	cmd := p.mirror.git.Command(ctx, p.mirror.dir, p.env(), "index-pack", "--stdin", "--fix-thin", "--strict",
-		fmt.Sprintf("--max-input-size=%d", p.rules.maxBytes()), "--threads=1")
-	var told tail
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = pack, io.Discard, &told
-	if err := cmd.Run(); err != nil {
-		return gitError(ctx, "index-pack", err, &told)
+	limit := min(p.rules.maxBytes(), maxRunBytes-p.door.taken.Load())
+	if limit <= 0 {
+		return fmt.Errorf("this bottle has pushed all that one may, %d bytes", int64(maxRunBytes))
 	}
-	return nil
+	pack := p.pack(limit + 64<<10) // git says in better words what is too large
+	defer func() { p.door.taken.Add(limit + 64<<10 - pack.left) }()
+	defer pack.over()
+	_, err = p.git(ctx, pack, "index-pack", "--stdin", "--fix-thin", "--strict", fmt.Sprintf("--max-input-size=%d", limit), "--threads=1")
+	return err
 }
 
 // limited is a body that is bounded in bytes, and in the time between two of them.
@@ -242,7 +236,7 @@ func (l *limited) Read(b []byte) (int, error) {
 
 // pack is what follows the commands, at most limit bytes of it.
 func (p *push) pack(limit int64) *limited {
-	return &limited{r: p.in, left: limit, control: http.NewResponseController(p.w), stall: p.door.options.Stall}
+	return &limited{r: p.in, left: limit, control: p.w.control, stall: p.w.stall}
 }
 
 // over says that nothing is waited for any more: a deadline that passes while a push
@@ -254,25 +248,22 @@ func (l *limited) over() { l.control.SetReadDeadline(time.Time{}) }
 func (p *push) connected(ctx context.Context) *refusal {
 	ctx, cancel := context.WithTimeoutCause(ctx, localTime, fmt.Errorf("not done within %v", localTime))
 	defer cancel()
-	cmd := p.mirror.git.Command(ctx, p.mirror.dir, p.env(), "rev-list", "--objects", "--quiet", "--stdin", "--not", "--all")
-	var told tail
 	var tips strings.Builder
 	for _, c := range p.commands {
 		tips.WriteString(c.New + "\n")
 	}
-	cmd.Stdin, cmd.Stderr = strings.NewReader(tips.String()), &told
-	if err := cmd.Run(); err != nil {
-		return &refusal{RulePack, http.StatusOK, fmt.Sprintf("the pack lacks what it needs: %v", gitError(ctx, "rev-list", err, &told))}
+	if _, err := p.git(ctx, strings.NewReader(tips.String()), "rev-list", "--objects", "--quiet", "--stdin", "--not", "--all"); err != nil {
+		return &refusal{RulePack, http.StatusOK, fmt.Sprintf("the pack lacks what it needs: %v", err)}
 	}
 	for _, c := range p.commands {
-		kind, err := p.mirror.git.run(ctx, p.mirror.dir, p.env(), "cat-file", "-t", c.New)
+		kind, err := p.git(ctx, nil, "cat-file", "-t", c.New)
 		if err != nil || strings.TrimSpace(string(kind)) != "commit" && strings.HasPrefix(c.Ref, "refs/heads/") {
 			return &refusal{RulePack, http.StatusOK, fmt.Sprintf("%q would not lead to a commit", c.Ref)}
 		}
 		if c.creates() {
 			continue
 		}
-		if _, err := p.mirror.git.run(ctx, p.mirror.dir, p.env(), "merge-base", "--is-ancestor", c.Old, c.New); err != nil {
+		if _, err := p.git(ctx, nil, "merge-base", "--is-ancestor", c.Old, c.New); err != nil {
 			return &refusal{RuleForce, http.StatusOK, fmt.Sprintf("%q would lose commits: it is not moved by force", c.Ref)}
 		}
 	}
@@ -312,7 +303,6 @@ func (p *push) forward(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	defer context.AfterFunc(ctx, func() { s.Close() })()
 	if _, err := s.greet(); err != nil {
 		return err
 	}
@@ -323,26 +313,23 @@ func (p *push) forward(ctx context.Context) error {
 	if err := p.mirror.over(ctx, s, p.env(), args...); err != nil {
 		return err
 	}
-	return p.keep(ctx)
+	p.keep(ctx)
+	return nil
 }
 
 // keep makes the quarantine part of the mirror, so that the next push need not bring
-// it again. Where that fails the next refresh does it.
-func (p *push) keep(ctx context.Context) error {
-	packs, err := filepath.Glob(filepath.Join(p.quarantine, "objects", "pack", "pack-*"))
-	if err != nil {
-		return nil
-	}
+// it again. What fails of it is no matter: the next refresh brings it.
+func (p *push) keep(ctx context.Context) {
+	packs, _ := filepath.Glob(filepath.Join(p.quarantine, "objects", "pack", "pack-*"))        // the pattern is good
 	slices.SortStableFunc(packs, func(a, b string) int { return indexLast(a) - indexLast(b) }) // with its index a pack counts
 	for _, path := range packs {
 		if os.Rename(path, filepath.Join(p.mirror.dir, "objects", "pack", filepath.Base(path))) != nil {
-			return nil
+			return
 		}
 	}
 	for _, c := range p.commands {
-		p.mirror.git.run(ctx, p.mirror.dir, nil, "update-ref", c.Ref, c.New)
+		p.mirror.git.run(ctx, p.mirror.dir, nil, nil, "update-ref", c.Ref, c.New)
 	}
-	return nil
 }
 
 func indexLast(path string) int {
@@ -350,15 +337,6 @@ func indexLast(path string) int {
 		return 1
 	}
 	return 0
-}
-
-// refuseTold records a refusal and reports it to the pusher.
-func (p *push) refuseTold(f refusal) {
-	id, err := p.door.options.Log.Verdict(p.line(decision.Refuse, f.rule))
-	p.report(&f)
-	if err == nil {
-		p.end(id, decision.Line{Rule: f.rule, Status: http.StatusOK})
-	}
 }
 
 // Bands of a response (gitprotocol-pack(5), side-band-64k).
@@ -373,8 +351,7 @@ func (p *push) progress(text string) {
 		return
 	}
 	p.answerAs("application/x-git-receive-pack-result")
-	out := &moving{p.w, http.NewResponseController(p.w), p.door.options.Stall}
-	out.Write(band(nil, bandProgress, text))
+	p.w.Write(band(nil, bandProgress, text))
 }
 
 // maxDrained is how much is read of a push that is refused already.
@@ -382,9 +359,7 @@ const maxDrained = 64 << 20
 
 // report answers the push: every ref was taken, or none was, and why.
 func (p *push) report(f *refusal) {
-	rest := p.pack(maxDrained)
-	io.Copy(io.Discard, rest) // a client that still sends reads no answer
-	rest.control.SetWriteDeadline(time.Now().Add(rest.stall))
+	io.Copy(io.Discard, p.pack(maxDrained)) // a client that still sends reads no answer
 	p.answerAs("application/x-git-receive-pack-result")
 	var b []byte
 	status := appendPacket(nil, "unpack ok\n")

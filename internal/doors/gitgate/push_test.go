@@ -21,7 +21,7 @@ func TestAPushReachesTheUpstreamAfterItWasJudged(t *testing.T) {
 		if !slices.Equal(p.New, []string{id}) || len(p.Known) != 1 || p.Repository != "widgets" {
 			t.Errorf("judged %+v", p)
 		}
-		if out, err := p.Git.run(t.Context(), p.Dir, p.Env, "show", id+":new"); err != nil || string(out) != "x" {
+		if out, err := p.Git.run(t.Context(), p.Dir, p.Env, nil, "show", id+":new"); err != nil || string(out) != "x" {
 			t.Errorf("the judge sees %q, %v", out, err)
 		}
 		return nil
@@ -40,6 +40,43 @@ func TestAPushReachesTheUpstreamAfterItWasJudged(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(w.door.options.Dir, "mirrors", "push-*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestAShallowCloneCanPush(t *testing.T) {
+	w := judging(t, JudgeOptions{})
+	w.Commit("widgets.git", "main", map[string]string{"README": "again\n"})
+	dir := w.clone("--depth=1")
+	id := w.change(dir, map[string]string{"new": "x"})
+	git(t, dir, "push", "--quiet", "origin", "HEAD:"+pushable)
+	if w.Ref("widgets.git", pushable) != id {
+		t.Error("the push did not arrive")
+	}
+}
+
+func TestAShutDoorLetsNothingPass(t *testing.T) {
+	w := newWorld(t)
+	dir := w.clone()
+	w.change(dir, map[string]string{"new": "x"})
+	begun := make(chan struct{})
+	w.judge(func(Pushed) error { // until the door is shut
+		close(begun)
+		<-w.door.closed.Done()
+		return nil
+	})
+	ended := make(chan error, 1)
+	go func() {
+		_, err := tryGit(t, dir, "push", "origin", "HEAD:"+pushable)
+		ended <- err
+	}()
+	<-begun
+	w.door.Shut()
+	if err := <-ended; err == nil || w.pushes() != 0 {
+		t.Errorf("what was under way passed: %v", w.Commands())
+	}
+	w.refusedPush(t, dir, RuleShut, "lets nothing pass any more", "HEAD:"+pushable)
+	if out, err := tryGit(t, dir, "fetch"); err == nil {
+		t.Errorf("a fetch passed: %s", out)
 	}
 }
 

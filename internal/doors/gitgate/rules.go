@@ -22,6 +22,10 @@ type PushRules struct {
 // scan can go through in its time.
 const DefaultMaxBytes = 1 << 30
 
+// maxRunBytes bounds the packs of all pushes of a run together: accepted ones stay on the
+// host's disk until it ends.
+const maxRunBytes = 4 << 30
+
 func (p *PushRules) maxBytes() int64 {
 	if p.MaxBytes > 0 {
 		return p.MaxBytes

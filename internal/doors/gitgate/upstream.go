@@ -51,6 +51,10 @@ func ParseUpstream(address, hostKey string) (Upstream, error) {
 	return u, nil
 }
 
+// Repository is the path as forges name it: OWNER/NAME, without slashes around it and
+// without .git.
+func (u Upstream) Repository() string { return strings.TrimSuffix(strings.Trim(u.Path, "/"), ".git") }
+
 // ParseAddress reads the address alone.
 func ParseAddress(address string) (Upstream, error) {
 	if m := scpForm.FindStringSubmatch(address); m != nil && !strings.Contains(address, "://") {
@@ -86,46 +90,41 @@ type Session struct {
 	client  *ssh.Client
 	stderr  tail
 	ended   chan struct{}
+	forget  func() bool // lets ctx go
 }
 
 // Read reads what the service prints.
 func (s *Session) Read(p []byte) (int, error) { return s.in.Read(p) }
 
-// Dial starts a service on the upstream. The session ends with ctx.
+// Dial starts a service on the upstream. The session ends with ctx, or by Close.
 func (u Upstream) Dial(ctx context.Context, service Service) (*Session, error) {
 	if u.Signer == nil {
 		return nil, fmt.Errorf("connecting to %s: there is no key for it", u.address())
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, dialTime, fmt.Errorf("no answer within %v", dialTime))
+	soon, cancel := context.WithTimeoutCause(ctx, dialTime, fmt.Errorf("no answer within %v", dialTime))
 	defer cancel()
-	client, err := u.connect(ctx)
+	conn, err := new(net.Dialer).DialContext(soon, "tcp", u.address())
 	if err != nil {
-		return nil, u.explain(ctx, err)
+		return nil, u.explain(soon, err)
 	}
-	s, err := u.start(client, service)
-	if err != nil {
-		client.Close()
-		return nil, u.explain(ctx, err)
+	stop := context.AfterFunc(soon, func() { conn.Close() }) // whatever then waits on it has an error
+	s, err := u.start(conn, service)
+	if !stop() || err != nil {
+		conn.Close()
+		return nil, u.explain(soon, err)
 	}
+	s.forget = context.AfterFunc(ctx, func() { conn.Close() })
 	return s, nil
 }
 
 func (u Upstream) address() string { return net.JoinHostPort(u.Host, strconv.Itoa(int(u.Port))) }
 
-func (u Upstream) connect(ctx context.Context) (*ssh.Client, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", u.address())
-	if err != nil {
-		return nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
-	moving := &stalling{Conn: conn, limit: stallTime}
-	c, channels, requests, err := ssh.NewClientConn(moving, u.address(), &ssh.ClientConfig{
+func (u Upstream) connect(conn net.Conn) (*ssh.Client, error) {
+	c, channels, requests, err := ssh.NewClientConn(&stalling{Conn: conn, limit: stallTime}, u.address(), &ssh.ClientConfig{
 		User: u.User, Auth: []ssh.AuthMethod{ssh.PublicKeys(u.Signer)},
 		HostKeyCallback: ssh.FixedHostKey(u.HostKey), HostKeyAlgorithms: algorithms(u.HostKey), ClientVersion: "SSH-2.0-bot-bottle",
 	})
 	if err != nil {
-		conn.Close()
 		return nil, err
 	}
 	return ssh.NewClient(c, channels, requests), nil
@@ -140,7 +139,12 @@ func algorithms(key ssh.PublicKey) []string {
 	return []string{key.Type()}
 }
 
-func (u Upstream) start(client *ssh.Client, service Service) (*Session, error) {
+// start begins the service; whoever called it closes conn after an error.
+func (u Upstream) start(conn net.Conn, service Service) (*Session, error) {
+	client, err := u.connect(conn)
+	if err != nil {
+		return nil, err
+	}
 	session, err := client.NewSession()
 	if err != nil {
 		return nil, err
@@ -174,7 +178,10 @@ func quote(path string) string {
 func (s *Session) CloseWrite() error { return s.Writer.(io.Closer).Close() }
 
 // Close ends the session and its connection.
-func (s *Session) Close() error { return s.client.Close() }
+func (s *Session) Close() error {
+	s.forget()
+	return s.client.Close()
+}
 
 // said gives what the server's program printed as an error, once it has ended or a
 // moment has passed.
