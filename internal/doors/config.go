@@ -112,7 +112,11 @@ func (c *GitConfig) wire() *wireGit {
 
 // forGit is what the git-gate's own process is told: no token of a route.
 func (c Config) forGit() *wireConfig {
-	return &wireConfig{Policy: policy.Policy{Epoch: c.Policy.Epoch, Bottle: c.Policy.Bottle, Git: c.Policy.Git}, Nonce: c.Nonce, Peers: c.Peers, Git: c.Git.wire()}
+	w := &wireConfig{Policy: policy.Policy{Epoch: c.Policy.Epoch, Bottle: c.Policy.Bottle, Git: c.Policy.Git}, Nonce: c.Nonce, Peers: c.Peers}
+	if c.Git != nil { // else it refuses
+		w.Git = c.Git.wire()
+	}
+	return w
 }
 
 // wire reveals the secrets: the socket pair leads to the process that uses them,

@@ -30,44 +30,20 @@ var ownFiles = []string{"/proc/sys/vm/mmap_min_addr"}
 const resolverPort = 53
 
 // restrictFiles leaves the process its own folder, the host's programs and what name
-// resolution reads; and of TCP the way to the upstreams. Like the egress door's it
-// does what the kernel can, and tries afterwards.
+// resolution reads; and of TCP the way to the upstreams.
 func (g *gitRoom) restrictFiles() Measure {
-	m := Measure{Name: measureLandlock}
-	config := landlock.MustConfig(
-		landlock.V11.HandledAccessFS,
-		landlock.AccessNetSet(abi.AccessNetBindTCP|abi.AccessNetConnectTCP),
-		landlock.V11.Scoped,
-	).BestEffort()
-	files, folders := resolverPaths(resolverFiles, "/run/")
-	read := landlock.AccessFSSet(abi.AccessFSReadFile)
-	rules := []landlock.Rule{
+	rules := append(resolverRules(),
 		landlock.RWDirs(g.dir).WithRefer(),
 		landlock.RWFiles("/dev/null"),
 		landlock.RODirs(programFolders...).IgnoreIfMissing(),
 		landlock.ROFiles(append(slices.Clone(programFiles), g.program, g.executable)...).IgnoreIfMissing(),
-		landlock.PathAccess(read, append(files, ownFiles...)...).IgnoreIfMissing(),
-		landlock.PathAccess(read, folders...).IgnoreIfMissing(),
+		landlock.PathAccess(landlock.AccessFSSet(abi.AccessFSReadFile), ownFiles...).IgnoreIfMissing(),
 		landlock.ConnectTCP(resolverPort),
-	}
+	)
 	for _, port := range g.ports {
 		rules = append(rules, landlock.ConnectTCP(port))
 	}
-	if err := config.Restrict(rules...); err != nil {
-		m.Detail = err.Error()
-		return m
-	}
-	version, err := abi.LandlockGetABIVersion()
-	if err != nil {
-		m.Detail = fmt.Sprintf("this kernel doesn't have it: %v", err)
-		return m
-	}
-	if m.Detail = fmt.Sprintf("version %d of the kernel's interface", version); !filesRestricted() {
-		m.Detail += ", which lets us read other files"
-		return m
-	}
-	m.Held = true
-	return m
+	return restrict(abi.AccessNetBindTCP|abi.AccessNetConnectTCP, rules...)
 }
 
 // forbiddenCalls are those by which a process reaches into others, the kernel or the
@@ -85,34 +61,24 @@ var forbiddenCalls = []string{
 
 // restrictGitCalls forbids those, and sockets of any kind but IP.
 func restrictGitCalls() error {
-	return loadForbidden(append(known(forbiddenCalls), seccomp.NameWithConditions{Name: "socket", Conditions: conditions{
+	notIP := seccomp.NameWithConditions{Name: "socket", Conditions: conditions{
 		{Argument: 0, Operation: seccomp.NotEqual, Value: unix.AF_INET}, {Argument: 0, Operation: seccomp.NotEqual, Value: unix.AF_INET6},
-	}}), seccomp.FilterFlagTSync)
+	}}
+	return forbid(seccomp.FilterFlagTSync, forbiddenCalls, notIP)
 }
 
-// known leaves out what this processor doesn't have.
-func known(names []string) []seccomp.NameWithConditions {
+// forbid forbids calls, of which this processor may lack some, for the threads that flag
+// names: all, or this one.
+func forbid(flag seccomp.FilterFlag, names []string, conditional ...seccomp.NameWithConditions) error {
 	here, err := arch.GetInfo("")
 	if err != nil {
-		return nil
+		return fmt.Errorf("looking up the system calls of this processor: %w", err)
 	}
-	var list []seccomp.NameWithConditions
+	group := seccomp.SyscallGroup{Action: seccomp.ActionErrno, NamesWithCondtions: conditional} // EPERM
 	for _, name := range names {
 		if _, ok := here.SyscallNames[name]; ok {
-			list = append(list, seccomp.NameWithConditions{Name: name})
+			group.Names = append(group.Names, name)
 		}
-	}
-	return list
-}
-
-func loadForbidden(list []seccomp.NameWithConditions, flag seccomp.FilterFlag) error {
-	group := seccomp.SyscallGroup{Action: seccomp.ActionErrno}
-	for _, n := range list {
-		if len(n.Conditions) == 0 {
-			group.Names = append(group.Names, n.Name)
-			continue
-		}
-		group.NamesWithCondtions = append(group.NamesWithCondtions, n)
 	}
 	return seccomp.LoadFilter(seccomp.Filter{
 		NoNewPrivs: true, Flag: flag,
@@ -127,7 +93,7 @@ func becomeGit(args []string) error {
 		return errors.New("becoming git: no program is named")
 	}
 	runtime.LockOSThread() // the filter is this thread's, and execve(2) leaves no other
-	if err := loadForbidden(known([]string{"socket", "connect", "bind"}), 0); err != nil {
+	if err := forbid(0, []string{"socket", "socketpair", "connect", "bind"}); err != nil {
 		return fmt.Errorf("giving up sockets: %w", err)
 	}
 	return fmt.Errorf("becoming %q: %w", args[0], unix.Exec(args[0], args, os.Environ()))

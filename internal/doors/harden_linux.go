@@ -11,8 +11,8 @@ import (
 	"github.com/bot-bottle/action/internal/term"
 )
 
-// harden confines the whole process, for git where it is to run it, and tells what holds, as read back. A measure
-// that every kernel in use has, and that doesn't hold, is an error.
+// harden confines the whole process, for the work of git where that is given, and tells
+// what holds, as read back. A measure that every kernel in use has, and that doesn't hold, is an error.
 func harden(git *gitRoom) ([]Measure, error) {
 	if err := closeMemory(); err != nil {
 		return nil, err

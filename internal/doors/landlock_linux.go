@@ -16,30 +16,35 @@ import (
 // resolverFiles are what Go's resolver reads, again and again (package net).
 var resolverFiles = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"}
 
-// restrictFiles leaves the process the files that name resolution reads, and
-// takes every other, the binding of TCP ports, and, on newer kernels, signals and
-// abstract sockets to processes outside. It does what the kernel can, and tries
-// afterwards.
+// restrictFiles leaves the process the files that name resolution reads, and takes the
+// binding of TCP ports.
 //
 // UDP is left alone, because Landlock has rules by port and none by purpose; so
 // is connecting, which is what the egress door does.
 func restrictFiles() Measure {
-	m := Measure{Name: measureLandlock}
 	if mutation.On(mutation.SidecarFiles) {
-		return m
+		return Measure{Name: measureLandlock}
 	}
-	config := landlock.MustConfig(
-		landlock.V11.HandledAccessFS,
-		landlock.AccessNetSet(abi.AccessNetBindTCP),
-		landlock.V11.Scoped,
-	).BestEffort()
+	return restrict(abi.AccessNetBindTCP, resolverRules()...)
+}
+
+// resolverRules let name resolution read what it needs.
+func resolverRules() []landlock.Rule {
 	read := landlock.AccessFSSet(abi.AccessFSReadFile)
 	files, folders := resolverPaths(resolverFiles, "/run/")
-	err := config.Restrict(
+	return []landlock.Rule{
 		landlock.PathAccess(read, files...).IgnoreIfMissing(),
 		landlock.PathAccess(read, folders...).IgnoreIfMissing(),
-	)
-	if err != nil {
+	}
+}
+
+// restrict takes from the process every file, these uses of the network, and, on newer
+// kernels, signals and abstract sockets to processes outside, but for what the rules
+// leave. It does what the kernel can, and tries afterwards.
+func restrict(network landlock.AccessNetSet, rules ...landlock.Rule) Measure {
+	m := Measure{Name: measureLandlock}
+	config := landlock.MustConfig(landlock.V11.HandledAccessFS, network, landlock.V11.Scoped).BestEffort()
+	if err := config.Restrict(rules...); err != nil {
 		m.Detail = err.Error()
 		return m
 	}

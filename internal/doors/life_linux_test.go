@@ -5,9 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -100,9 +103,29 @@ func TestASidecarThatWasNotConfiguredEndsByItself(t *testing.T) {
 	start(t).stop()
 }
 
+// awaitStopped returns when every thread has stopped: until then one may still see the
+// socket close, and end the process by itself.
+func (w *world) awaitStopped() {
+	w.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", w.sidecar.PID()))
+		w.must(err)
+		running := slices.ContainsFunc(tasks, func(path string) bool {
+			stat, err := os.ReadFile(path)
+			_, state, _ := strings.Cut(string(stat), ") ")
+			return err == nil && !strings.HasPrefix(state, "T")
+		})
+		if len(tasks) > 0 && !running {
+			return
+		}
+	}
+	w.t.Fatal("it did not stop")
+}
+
 func TestASidecarThatDoesNotEndIsKilled(t *testing.T) {
 	w := configured(t)
 	w.must(unix.Kill(w.sidecar.PID(), unix.SIGSTOP))
+	w.awaitStopped()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := w.sidecar.Stop(ctx); err == nil || !strings.Contains(err.Error(), "killed") {

@@ -28,7 +28,7 @@ import (
 // the supervisor is told too.
 //
 // args, those after the verb, are the doors that it serves, in the order of their
-// listeners; none: all. The git-gate's own sidecar has "git" and its GitPlace, and
+// listeners. The git-gate's own sidecar has "git" and its GitPlace, and
 // what it runs git by "git-program" and the command line.
 func Main(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == gitProgramRole {
@@ -74,10 +74,7 @@ func readRole(args []string) (role, error) {
 		room, err := readGitRoom(args[1:])
 		return role{[]decision.Door{decision.GitGate}, room}, err
 	}
-	r := role{doors: served}
-	if len(args) > 0 {
-		r.doors = nil
-	}
+	var r role
 	for _, a := range args {
 		if !slices.Contains(served, decision.Door(a)) {
 			return r, term.Errorf(term.StageUsage, Verb, "reading the arguments: %q is no door", a)

@@ -88,6 +88,7 @@ type Sidecar struct {
 	link  *link
 	pid   int
 	doors []decision.Door // that it serves
+	git   bool            // the git-gate alone, with remotes
 	kill  func()
 
 	hardened chan struct{} // closed when measures is set
@@ -229,7 +230,7 @@ func (s *Sidecar) Configure(ctx context.Context, c Config) (Ready, error) {
 		return Ready{}, fmt.Errorf("waiting for the sidecar to confine itself: %w", context.Cause(ctx))
 	}
 	w := c.wire()
-	if slices.Equal(s.doors, []decision.Door{decision.GitGate}) && c.Git != nil {
+	if s.git {
 		w = c.forGit()
 	}
 	a, err := s.ask(ctx, order{Configure: w}, term.StageLaunch)
@@ -242,7 +243,7 @@ func (s *Sidecar) Configure(ctx context.Context, c Config) (Ready, error) {
 	return Ready{CAPEM: a.Ready.CAPEM, Hardening: s.measures}, nil
 }
 
-// WaitProof returns when every door of this sidecar has seen the nonce, with the times at which
+// WaitProof returns when every door that it serves has seen the nonce, with the times at which
 // they did. Where ctx ends first the error names the doors that haven't.
 func (s *Sidecar) WaitProof(ctx context.Context) (map[decision.Door]time.Time, error) {
 	for {

@@ -49,7 +49,9 @@ func Start(ctx context.Context, o StartOptions) (*Sidecar, error) {
 		ours.Close()
 		return nil, fmt.Errorf("starting the sidecar: %w", err)
 	}
-	return newSidecar(ours, cmd.Process.Pid, o.doors(), func() { cmd.Process.Kill() }, waited), nil
+	s := newSidecar(ours, cmd.Process.Pid, o.doors(), func() { cmd.Process.Kill() }, waited)
+	s.git = o.Git != nil
+	return s, nil
 }
 
 // socketPair gives the supervisor's end and the sidecar's.
