@@ -39,17 +39,17 @@ func Main(ctx context.Context, h Handover, w World) runner.ExitCode {
 	v := newVoice(w.Stdout, w.Getenv)
 	in, err := ParseInputs(h.Inputs)
 	if err != nil {
-		return w.tell(v, Refusal(err), defaultFailOn)
+		return w.tell(ctx, v, Refusal(err), defaultFailOn)
 	}
 	v.mask(in.Token)
 	env, err := ReadEnvironment(w.Getenv)
 	if err != nil {
-		return w.tell(v, Refusal(err), in.FailOn)
+		return w.tell(ctx, v, Refusal(err), in.FailOn)
 	}
 	if in.PreflightOnly {
-		return w.tell(v, w.preflight(ctx, v, in, env), in.FailOn)
+		return w.tell(ctx, v, w.preflight(ctx, v, in, env), in.FailOn)
 	}
-	return w.tell(v, w.do(ctx, v, h, in, env), in.FailOn)
+	return w.tell(ctx, v, w.do(ctx, v, h, in, env), in.FailOn)
 }
 
 // do does what the inputs ask for, and has the forge told of it. Who may not start
@@ -125,13 +125,13 @@ func posted(r runner.Result, in Inputs) runner.Result {
 
 // tell hands the result to the runner: the error as an annotation, the report as
 // a summary, and the outputs.
-func (w World) tell(v *voice, r runner.Result, on []Failure) runner.ExitCode {
+func (w World) tell(ctx context.Context, v *voice, r runner.Result, on []Failure) runner.ExitCode {
 	if r.Err != nil {
 		v.failure(r.Err)
 	}
 	err := errors.Join(
 		writeOutputs(w.Getenv("GITHUB_OUTPUT"), Outputs(r)),
-		writeSummary(w.Getenv("GITHUB_STEP_SUMMARY"), summary(r)),
+		writeSummary(w.Getenv("GITHUB_STEP_SUMMARY"), public(ctx, summary(r), r.Secrets...)),
 	)
 	if err != nil {
 		v.failure(err)

@@ -128,7 +128,7 @@ func (t *telling) end(ctx context.Context, d done) runner.Result {
 	if t.posting == nil {
 		return d.Result
 	}
-	err := t.posting.End(ctx, t.text(d), stateOf(d.Result), description(d))
+	err := t.posting.End(ctx, t.text(ctx, d), stateOf(d.Result), description(d))
 	if slices.Contains(t.in.Post, post.Issue) {
 		err = errors.Join(err, t.keepIssue(ctx, d))
 	}
@@ -148,8 +148,8 @@ func (t *telling) end(ctx context.Context, d done) runner.Result {
 }
 
 // text is the comment at the end.
-func (t *telling) text(d done) string {
-	text := summary(d.Result)
+func (t *telling) text(ctx context.Context, d done) string {
+	text := t.public(ctx, d)
 	if d.suite != nil {
 		text += "\n## Sandbox-escape suite\n\n" + d.suite.Brief()
 	}
@@ -157,6 +157,11 @@ func (t *telling) text(d done) string {
 		text = "**bot-bottle**: " + description(d) + ". The report is too long for a comment; it is on the host." + t.log() + "\n"
 	}
 	return text
+}
+
+// public is the report, without what nobody may see.
+func (t *telling) public(ctx context.Context, d done) string {
+	return public(ctx, summary(d.Result), append(slices.Clone(d.Secrets), t.in.Token)...)
 }
 
 // stateOf is success for what passed alone: a step may pass with less (`fail-on`).
@@ -193,17 +198,17 @@ func (t *telling) keepIssue(ctx context.Context, d done) error {
 		name = term.Shorten(neutralize.Text(t.env.Runner), 100)
 	}
 	red := d.suite == nil || !d.suite.Held
-	return post.KeepIssue(ctx, t.poster, "bot-bottle: the sandbox-escape suite is red on "+name, t.issueText(name, d, red), red)
+	return post.KeepIssue(ctx, t.poster, "bot-bottle: the sandbox-escape suite is red on "+name, t.issueText(ctx, name, d, red), red)
 }
 
-func (t *telling) issueText(name string, d done, red bool) string {
+func (t *telling) issueText(ctx context.Context, name string, d done, red bool) string {
 	word := "holds again"
 	if red {
 		word = "does not hold, or could not be judged"
 	}
 	text := fmt.Sprintf("A bottle on %s %s.%s\n", report.Code(name), word, t.log())
 	if d.suite == nil {
-		return text + "\nThe suite did not run.\n\n" + summary(d.Result)
+		return text + "\nThe suite did not run.\n\n" + t.public(ctx, d)
 	}
 	text += "\n" + d.suite.Brief()
 	if d.suite.Error != "" {
@@ -212,8 +217,9 @@ func (t *telling) issueText(name string, d done, red bool) string {
 	return text
 }
 
-// abandon says that main was killed, where it says still that it is at work. It is
-// not the step's failure if that can't be said.
+// abandon says that main is gone, killed or with an answer that the forge didn't take,
+// where it says still that it is at work. It is not the step's failure if that can't be
+// said.
 func (w PostWorld) abandon(ctx context.Context, v *voice, h Handover) {
 	left := w.Getenv("STATE_" + placeState)
 	in, err := ParseInputs(h.Inputs)
@@ -230,7 +236,7 @@ func (w PostWorld) abandon(ctx context.Context, v *voice, h Handover) {
 	if err == nil {
 		t := &telling{world: w.World, in: in, env: env}
 		if err = t.connect(h, where); err == nil {
-			err = t.posting.Abandon(ctx, "**bot-bottle** was killed before it could say how this ended."+t.log()+"\n", "killed")
+			err = t.posting.Abandon(ctx, "**bot-bottle** is gone, and could not say how this ended."+t.log()+"\n", "ended without a word")
 		}
 	}
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/bot-bottle/action/internal/forge"
 	"github.com/bot-bottle/action/internal/forge/forgetest"
 	"github.com/bot-bottle/action/internal/report"
+	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
 )
@@ -130,7 +131,7 @@ func TestPostSaysThatMainWasKilled(t *testing.T) {
 	for range 2 { // the second has nothing to do
 		PostWorld{World: w.World}.abandon(t.Context(), newVoice(&w.out, w.Getenv), h)
 	}
-	if s := w.board.Statuses[commit]; len(s) != 2 || s[1].State != forge.Error || s[1].Description != "killed" {
+	if s := w.board.Statuses[commit]; len(s) != 2 || s[1].State != forge.Error || s[1].Description != "ended without a word" {
 		t.Errorf("got %+v; %s", s, w.out.String())
 	}
 }
@@ -212,8 +213,32 @@ func TestACommentThatIsTooLongIsSummarised(t *testing.T) {
 		w.result.Report.Notes = append(w.result.Report.Notes, fmt.Sprint("note ", i))
 	}
 	told := &telling{world: w.World}
-	if text := told.text(done{Result: w.result}); len(text) > 1000 || !strings.Contains(text, "passed") {
+	if text := told.text(t.Context(), done{Result: w.result}); len(text) > 1000 || !strings.Contains(text, "passed") {
 		t.Errorf("%d bytes: %.200s", len(text), text)
+	}
+}
+
+// The agent chooses the names of the files that it changes, and a comment is read by
+// more people than a log.
+func TestWhatHoldsASecretIsNotPosted(t *testing.T) {
+	pat, own := "ghp"+"_"+strings.Repeat("a1B2c3D4e5F6", 3), "correct horse battery"
+	for name, path := range map[string]string{"a token": pat, "a secret of the run's": own} {
+		w := newPostingWorld(t)
+		w.vars["GITHUB_STEP_SUMMARY"] = filepath.Join(t.TempDir(), "summary")
+		if err := os.WriteFile(w.vars["GITHUB_STEP_SUMMARY"], nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.result.Report.Changes = &report.Changes{Files: []report.File{{Path: path, Kind: "add"}}}
+		w.result.Secrets = []secret.Value{secret.New("TOKEN", own)}
+		told := &telling{world: w.World}
+		text := told.text(t.Context(), done{Result: w.result})
+		w.main(map[string]string{"command": "true"})
+		summary, err := os.ReadFile(w.vars["GITHUB_STEP_SUMMARY"])
+		for _, said := range []string{text, string(summary)} {
+			if err != nil || strings.Contains(said, path) || !strings.Contains(said, "withheld") {
+				t.Errorf("%s: %v: %s", name, err, said)
+			}
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"strings"
 	"time"
 
 	"github.com/bot-bottle/action/internal/doors/gitgate"
@@ -79,7 +78,7 @@ func placeOfKey(g policy.GitRemote) (deploykey.Place, error) {
 	if server == "" {
 		server = "https://" + u.Host
 	}
-	place, err := deploykey.PlaceOf(g.Forge, server, strings.TrimSuffix(strings.Trim(u.Path, "/"), ".git"), len(g.Push) > 0)
+	place, err := deploykey.PlaceOf(g.Forge, server, u.Repository(), len(g.Push) > 0)
 	if err != nil {
 		return place, term.Errorf(term.StageManifest, g.Name, "reading the git remote %q: %w", g.Name, err).
 			WithHint("a forge makes keys for the repository OWNER/NAME of the URL; name its address as `server` where it isn't https and the URL's host")
@@ -112,9 +111,9 @@ func (u undoDeployKey) Undo(ctx context.Context, version int, raw json.RawMessag
 	return deploykey.Undo(ctx, connection.Of(args.RepositoryID), args)
 }
 
-// OwnKeys tells, of the fingerprints of deploy keys, which the ledger has a row of
+// ownKeys tells, of the fingerprints of deploy keys, which the ledger has a row of
 // whose run is dead.
-func OwnKeys(ctx context.Context, deps Deps) (func(fingerprint string) bool, error) {
+func ownKeys(ctx context.Context, deps Deps) (func(fingerprint string) bool, error) {
 	runs, err := deps.Ledger.OpenRuns(ctx)
 	if err != nil {
 		return nil, err
@@ -143,7 +142,7 @@ func OwnKeys(ctx context.Context, deps Deps) (func(fingerprint string) bool, err
 
 // SweepKeys removes from repositories the deploy keys that dead or lost hosts left.
 func SweepKeys(ctx context.Context, deps Deps, repositories []forge.Keys, dryRun bool) ([]deploykey.Swept, error) {
-	own, err := OwnKeys(ctx, deps)
+	own, err := ownKeys(ctx, deps)
 	if err != nil {
 		return nil, err
 	}

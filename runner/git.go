@@ -128,16 +128,16 @@ func (r *run) gitEnvironment() []string {
 	if len(pairs) == 0 {
 		return nil
 	}
-	env := []string{fmt.Sprintf("GIT_CONFIG_COUNT=%d", len(pairs)), "BOT_BOTTLE_BRANCH=" + r.branch()}
+	env := []string{fmt.Sprintf("GIT_CONFIG_COUNT=%d", len(pairs)), "BOT_BOTTLE_BRANCH=" + branchOf(r.id)}
 	for i, p := range pairs {
 		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", i, p[0]), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", i, p[1]))
 	}
 	return env
 }
 
-// branch is the run's own, as a bottle that says nothing else lets it be pushed.
-func (r *run) branch() string {
-	return strings.TrimPrefix(strings.ReplaceAll(policy.DefaultPush, policy.RunPlaceholder, r.id), "refs/heads/")
+// branchOf is a run's own branch, as a bottle that says nothing else lets it be pushed.
+func branchOf(run string) string {
+	return strings.TrimPrefix(strings.ReplaceAll(policy.DefaultPush, policy.RunPlaceholder, run), "refs/heads/")
 }
 
 // urlForms are the ways in which people write one repository: by ssh, in git's short
@@ -147,7 +147,7 @@ func urlForms(url string) []string {
 	if err != nil {
 		return nil
 	}
-	path := strings.TrimSuffix(strings.Trim(u.Path, "/"), ".git")
+	path := u.Repository()
 	host := u.Host
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"

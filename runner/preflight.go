@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/action/backends"
+	"github.com/bot-bottle/action/internal/doors/gitgate"
 	"github.com/bot-bottle/action/internal/manifest"
 	"github.com/bot-bottle/action/internal/workflow"
 	"github.com/bot-bottle/action/preflight"
@@ -128,7 +129,7 @@ var backendAbsent = preflight.Entry{ID: "backend-absent", Status: preflight.Fail
 // hostChecks are those that every backend needs.
 func hostChecks(plan Plan, deps Deps) []preflight.Check {
 	host, spec := preflight.ThisHost(), plan.spec(deps, "preflight", preflightAlias)
-	return []preflight.Check{
+	checks := []preflight.Check{
 		preflight.Platform(host),
 		preflight.Binary(host, spec.Executable, spec.UserID),
 		preflight.State(host, deps.Places.State),
@@ -138,16 +139,31 @@ func hostChecks(plan Plan, deps Deps) []preflight.Check {
 		preflight.Processors(host, spec.Limits.CPUs, runtime.NumCPU()),
 		preflight.Disk(host, spec.Disk, spec.Limits.DiskBytes),
 	}
+	if len(plan.Policy.Git) > 0 {
+		checks = append(checks, preflight.Check{ID: "git", Subject: "git", Run: func(context.Context) preflight.Finding { return checkGit(host) }})
+	}
+	return checks
+}
+
+// checkGit looks for the git that the git-gate runs.
+func checkGit(host preflight.Host) preflight.Finding {
+	program, err := gitgate.FindGit()
+	if err != nil {
+		return host.Found(gitMissing, err.Error())
+	}
+	return preflight.Passed(program)
 }
 
 // PreflightEntries are what this package's own checks can find.
 func PreflightEntries() []preflight.Entry {
-	return []preflight.Entry{policyMissing, policyWritable, workflowExposed, backendAbsent}
+	return []preflight.Entry{policyMissing, policyWritable, workflowExposed, backendAbsent, gitMissing}
 }
 
 var (
 	policyMissing = preflight.Entry{ID: "policy-missing", Status: preflight.Warn, Meaning: "The runner has no bottle yet but the built-in ones, which name no repository that they serve.",
 		Remedies: []preflight.Remedy{{Distro: "nixos", Text: "write one with `bot-bottle init`, and take it in by environment.etc.\"bot-bottle/bottles/NAME.md\".source"}, {Text: "write one with `bot-bottle init`, and put it into /etc/bot-bottle/bottles as root"}}}
+	gitMissing = preflight.Entry{ID: "git-missing", Status: preflight.Fail, Meaning: "The bottle declares git remotes, and the git-gate finds no git on this host's PATH.",
+		Remedies: []preflight.Remedy{{Distro: "nixos", Text: "add pkgs.git to the path of the runner's service"}, {Text: "install git, on the PATH of the runner's service"}}}
 	policyWritable = preflight.Entry{ID: "policy-writable", Status: preflight.Warn, Meaning: "The runner's user can change the policy that its jobs run under.",
 		Remedies: []preflight.Remedy{{Distro: "nixos", Text: "write the bottles by environment.etc.\"bot-bottle/bottles/NAME.md\".text, so that they are root's"}, {Text: "chown -R root: {path} && chmod -R go-w {path}"}}}
 	workflowExposed = preflight.Entry{ID: "workflow-exposed", Status: preflight.Warn, Meaning: "A workflow of the repository would run, on this host and outside of any bottle, what an agent has pushed to a branch.",
@@ -185,8 +201,8 @@ func (o SurveyOptions) checkPolicy(host preflight.Host) preflight.Finding {
 	return preflight.Passed(fmt.Sprintf("bottles: %d, not this user's to change", len(bottles)))
 }
 
-// agentBranch is a branch as agents' pushes make them.
-const agentBranch = "bot-bottle/preflight"
+// agentBranch is a branch as agents' pushes make them, where a bottle names no others.
+var agentBranch = branchOf("preflight")
 
 // toldJobs bounds the jobs that a finding lists.
 const toldJobs = 5

@@ -14,6 +14,7 @@ import (
 	"github.com/bot-bottle/action/internal/guest/control"
 	"github.com/bot-bottle/action/internal/image"
 	"github.com/bot-bottle/action/internal/report"
+	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/workspace"
 	"github.com/bot-bottle/action/preflight"
@@ -70,6 +71,8 @@ type Result struct {
 	Report report.Report
 	Code   ExitCode
 	Err    error // what the code was taken from; nil for ExitOK
+	// Secrets are the run's, which nothing that is shown to others may hold.
+	Secrets []secret.Value
 }
 
 // Run does the whole job. It returns when everything of it has been undone, or
@@ -91,7 +94,7 @@ func (r *run) early(err error) Result {
 	r.report.Started, r.report.Finished = r.started, time.Now()
 	r.report.Bottle = r.plan.Bottle
 	r.report.Outcome = outcomeOf(code, err)
-	return Result{Report: r.report, Code: code, Err: err}
+	return Result{Report: r.report, Code: code, Err: err, Secrets: r.plan.known()}
 }
 
 func outcomeOf(code ExitCode, err error) report.Outcome {
@@ -297,7 +300,7 @@ func (r *run) finish(ctx context.Context, errs []error) Result {
 	if lerr := r.deps.Ledger.Record(ctx, r.id, r.ledgerOutcome(code, err)); lerr != nil {
 		r.deps.Log.Error().Err(lerr).Msg("recording the outcome")
 	}
-	return Result{Report: r.report, Code: code, Err: err}
+	return Result{Report: r.report, Code: code, Err: err, Secrets: r.plan.known()}
 }
 
 // tell gives the code and the error it was taken from. What else went wrong is

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/bot-bottle/action/internal/neutralize"
-	"github.com/bot-bottle/action/internal/term"
 )
 
 // Git runs git's programs as the door does: with nothing of the host's but the
@@ -150,8 +149,7 @@ func FindGit() (program string, err error) {
 		program, err = filepath.Abs(program)
 	}
 	if err != nil {
-		return "", term.Errorf(term.StagePreflight, "git", "looking for git: %w", err).
-			WithHint("install git (Debian: apt-get install git; NixOS: environment.systemPackages = [ pkgs.git ]), on the PATH of the runner's service")
+		return "", fmt.Errorf("looking for git: %w", err)
 	}
 	return program, nil
 }

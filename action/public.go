@@ -1,0 +1,32 @@
+package action
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/bot-bottle/action/internal/report"
+	"github.com/bot-bottle/action/internal/scan"
+	"github.com/bot-bottle/action/internal/secret"
+)
+
+// public gives text as it may stand where others read it: a summary, a comment, an
+// issue. Names of files, for one, were the guest's choice. What holds a secret, or could
+// not be looked at, is withheld as a whole: it is on the host.
+func public(ctx context.Context, text string, known ...secret.Value) string {
+	scanner, err := scan.New(known)
+	if err != nil {
+		return withheld(err.Error())
+	}
+	found, err := scanner.Text(context.WithoutCancel(ctx), text) // that of a cancelled job has ended
+	if err != nil {
+		return withheld(err.Error())
+	}
+	if len(found) > 0 {
+		return withheld(fmt.Sprintf("%s found one, by its rule %q", found[0].Detector, found[0].Rule))
+	}
+	return text
+}
+
+func withheld(why string) string {
+	return "This is withheld, because it may hold a secret: " + report.Code(why) + ". It is in the report on the host.\n"
+}
