@@ -1,0 +1,96 @@
+package forge
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// onPush is a workflow that starts when it is pushed, with these steps.
+func onPush(steps string) map[string]string {
+	return map[string]string{".gitea/workflows/job.yml": "on: push\njobs:\n  agent:\n    runs-on: nixos\n    steps:\n" + steps}
+}
+
+// uses is a step with this action and the inputs, a line each.
+func uses(inputs ...string) string {
+	return "      - uses: bot-bottle/action@v1\n        with:\n          " + strings.Join(inputs, "\n          ") + "\n"
+}
+
+// push commits a workflow of these steps and gives its run.
+func (h *host) push(steps string) run {
+	h.t.Helper()
+	var known []int64
+	before, err := h.repo.runs(h.t.Context())
+	must(h.t, err)
+	for _, r := range before {
+		known = append(known, r.ID)
+	}
+	must(h.t, h.repo.commit(h.t.Context(), onPush(steps)))
+	r, err := h.repo.awaitRun(h.t.Context(), known...)
+	must(h.t, err)
+	return r
+}
+
+// end waits for the end of the run's job, and gives it with its log.
+func (h *host) end(of run) (job, string) {
+	h.t.Helper()
+	j, err := h.repo.awaitEnd(h.t.Context(), of)
+	must(h.t, err)
+	log, err := h.repo.log(h.t.Context(), of)
+	must(h.t, err)
+	return j, log
+}
+
+// succeeds pushes the workflow, waits, and gives the log of a job that has to end
+// well.
+func (h *host) succeeds(steps string, words ...string) string {
+	h.t.Helper()
+	j, log := h.end(h.push(steps))
+	if j.Conclusion != "success" {
+		h.t.Fatalf("the job ended with %q:\n%s", j.Conclusion, log)
+	}
+	for _, word := range words {
+		if !strings.Contains(log, word) {
+			h.t.Errorf("the log lacks %q:\n%s", word, log)
+		}
+	}
+	return log
+}
+
+// eachService runs the test with a runner that is an ordinary user's and, where
+// the tests are root's, with one of root's.
+func eachService(t *testing.T, name string, test func(*testing.T, *host)) {
+	t.Run("user", func(t *testing.T) { test(t, newHost(t, name+"-user", true)) })
+	if os.Getuid() == 0 {
+		t.Run("root", func(t *testing.T) { test(t, newHost(t, name+"-root", false)) })
+	}
+}
+
+func TestAJobOfTheForgeRunsOnTheHost(t *testing.T) {
+	newHost(t, "smoke", true).succeeds("      - run: echo said on $(uname)\n", "said on Linux")
+}
+
+func TestPreflightOnlyTellsWhetherTheHostCan(t *testing.T) {
+	eachService(t, "preflight", func(t *testing.T, h *host) {
+		h.succeeds(uses("preflight-only: true"), "ok host: ")
+		if n := len(h.bottleRuns("--all")); n != 0 {
+			t.Errorf("%d runs", n)
+		}
+	})
+}
+
+func TestACommandRunsInABottle(t *testing.T) {
+	eachService(t, "command", func(t *testing.T, h *host) {
+		h.succeeds(uses("backend: gvisor", "command: echo done > result.txt; cat result.txt; echo as $(id -u)"), "done\n", "as 1000")
+		if n := len(h.bottleRuns("--all")); n != 1 {
+			t.Errorf("%d runs", n)
+		}
+		h.awaitNothingLeft()
+	})
+}
+
+func TestTheSuiteHoldsBeneathARunner(t *testing.T) {
+	h := newHost(t, "escape", true)
+	h.succeeds(uses("backend: gvisor", "escape: quick"), "held  N03")
+	h.awaitNothingLeft()
+}
