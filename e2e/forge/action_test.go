@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// onPush is a workflow that starts when it is pushed, with these steps.
-func onPush(steps string) map[string]string {
-	return map[string]string{".gitea/workflows/job.yml": "on: push\njobs:\n  agent:\n    runs-on: nixos\n    steps:\n" + steps}
+// workflow is a file with one job of these steps, started by the event.
+func workflow(event, steps string) map[string]string {
+	return map[string]string{".gitea/workflows/job.yml": "on: " + event + "\njobs:\n  agent:\n    runs-on: nixos\n    steps:\n" + steps}
 }
 
 // uses is a step with this action and the inputs, a line each.
@@ -19,14 +19,16 @@ func uses(inputs ...string) string {
 // push commits a workflow of these steps and gives its run.
 func (h *host) push(steps string) run {
 	h.t.Helper()
-	var known []int64
+	return h.started(func() error { return h.repo.commit(h.t.Context(), workflow("push", steps)) })
+}
+
+// started does what starts a run, and gives that run.
+func (h *host) started(by func() error) run {
+	h.t.Helper()
 	before, err := h.repo.runs(h.t.Context())
 	must(h.t, err)
-	for _, r := range before {
-		known = append(known, r.ID)
-	}
-	must(h.t, h.repo.commit(h.t.Context(), onPush(steps)))
-	r, err := h.repo.awaitRun(h.t.Context(), known...)
+	must(h.t, by())
+	r, err := h.repo.awaitRunAfter(h.t.Context(), before)
 	must(h.t, err)
 	return r
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -31,27 +32,18 @@ func (r *repository) runs(ctx context.Context) ([]run, error) {
 	return answer.Runs, r.as.get(ctx, r.path("/actions/runs"), &answer)
 }
 
-// awaitRun waits until there is a run that none of known is, and gives it.
-func (r *repository) awaitRun(ctx context.Context, known ...int64) (found run, err error) {
+// awaitRunAfter waits until there is a run that is none of before, and gives it.
+func (r *repository) awaitRunAfter(ctx context.Context, before []run) (found run, err error) {
 	return found, eventually(ctx, "a run of a workflow of "+r.fullName()+" is there", func() (bool, error) {
 		all, err := r.runs(ctx)
 		for _, one := range all {
-			if !contains(known, one.ID) {
+			if !slices.ContainsFunc(before, func(b run) bool { return b.ID == one.ID }) {
 				found = one
 				return true, nil
 			}
 		}
 		return false, err
 	})
-}
-
-func contains(ids []int64, id int64) bool {
-	for _, one := range ids {
-		if one == id {
-			return true
-		}
-	}
-	return false
 }
 
 // job gives the only job of the run.
