@@ -139,11 +139,12 @@ func buildBottle(repository, target string) error {
 
 // copyFile leaves the writing to another process: a file that one of ours still has
 // open for writing can't be executed, and every fork keeps it open for a moment.
+// Everybody may execute the copy.
 func copyFile(from, to string) error {
 	if out, err := exec.Command("cp", from, to).CombinedOutput(); err != nil {
 		return fmt.Errorf("copying %q: %w\n%s", from, err, out)
 	}
-	return nil
+	return os.Chmod(to, 0o755)
 }
 
 func goCommand(dir string, args []string, env ...string) ([]byte, error) {

@@ -203,7 +203,8 @@ func (h *host) mounted() string {
 	return string(b)
 }
 
-// close stops the runner, and ends by their ids what a failed test has left.
+// close stops the runner. Nothing may be running on the host after that; what a
+// failed test has left is ended by its id.
 func (h *host) close() {
 	if h.runner != nil {
 		h.runner.stop()
@@ -211,8 +212,15 @@ func (h *host) close() {
 			h.t.Logf("the runner of %s said:\n%s", h.repo.name, h.runner.tail())
 		}
 	}
+	if !h.t.Failed() {
+		err := eventually(context.Background(), "no process is left", func() (bool, error) { return len(processes(h.dir)) == 0, nil })
+		if err == nil {
+			return
+		}
+		h.t.Error(err)
+	}
 	for _, line := range processes(h.dir) {
-		h.t.Errorf("a process is left: %s", line)
+		h.t.Logf("ending %s", line)
 		syscall.Kill(id(line), syscall.SIGKILL)
 	}
 }
