@@ -39,7 +39,9 @@ func (h *host) end(of run) (job, string) {
 	j, err := h.repo.awaitEnd(h.t.Context(), of)
 	must(h.t, err)
 	log, err := h.repo.log(h.t.Context(), of)
-	must(h.t, err)
+	if j.Conclusion != "cancelled" {
+		must(h.t, err)
+	}
 	return j, log
 }
 

@@ -129,7 +129,7 @@ func buildBottle(repository, target string) error {
 	where := sha256.Sum256([]byte(repository))
 	kept := filepath.Join(cache, "bot-bottle-"+hex.EncodeToString(where[:8]))
 	return locked(cache, func() error {
-		args := []string{"build", "-trimpath", "-ldflags", "-s -w", "-o", kept, "./cmd/bot-bottle"}
+		args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", kept, "./cmd/bot-bottle"}
 		if _, err := goCommand(repository, args, "CGO_ENABLED=0"); err != nil {
 			return err
 		}

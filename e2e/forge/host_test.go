@@ -24,7 +24,8 @@ type host struct {
 	uid    int // the service's; 0: root's, or that of the tests' caller
 	asUser bool
 	runner *process
-	mounts string // of the service, when it had just started
+	starts int      // of the runner
+	mounts []string // of the service, when it had just started
 }
 
 // anyone is the first of the ids that the tests started by root use for ordinary
@@ -155,7 +156,7 @@ func (h *host) register() {
 		"log": map[string]any{"level": "info"},
 		"runner": map[string]any{
 			"file": filepath.Join(h.dir, "home/.runner"), "capacity": 1, "labels": []string{"nixos:host"},
-			"fetch_interval": "200ms", "fetch_interval_max": "1s", "log_report_interval": "200ms", "log_report_max_latency": "200ms", "state_report_interval": "200ms",
+			"fetch_interval": "200ms", "fetch_interval_max": "1s", "log_report_interval": "200ms", "log_report_max_latency": "100ms", "state_report_interval": "200ms",
 		},
 		"cache": map[string]any{"enabled": false},
 		"host":  map[string]any{"workdir_parent": filepath.Join(h.dir, "work")},
@@ -185,8 +186,10 @@ func (h *host) service(ctx context.Context, args ...string) *exec.Cmd {
 // start starts the runner. One that was started before must have ended.
 func (h *host) start() {
 	h.t.Helper()
+	h.starts++
+	log := filepath.Join(h.dir, fmt.Sprintf("runner-%d.log", h.starts))
 	var err error
-	h.runner, err = launch(h.service(context.Background(), "daemon"), filepath.Join(h.dir, "runner.log"))
+	h.runner, err = launch(h.service(context.Background(), "daemon"), log)
 	must(h.t, err)
 	must(h.t, eventually(h.t.Context(), "the runner has come up", func() (bool, error) {
 		if h.runner.ended() {
@@ -198,9 +201,9 @@ func (h *host) start() {
 }
 
 // mounted lists the mounts that the service sees.
-func (h *host) mounted() string {
+func (h *host) mounted() []string {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/mounts", h.runner.cmd.Process.Pid))
-	return string(b)
+	return strings.Split(string(b), "\n")
 }
 
 // close stops the runner. Nothing may be running on the host after that; what a

@@ -67,34 +67,37 @@ func (r *repository) awaitEnd(ctx context.Context, of run) (ended job, err error
 	})
 }
 
-// log is what the run's job has said so far. It is empty before a runner has it.
+// log is what the run's job has said so far. It is whole once the job is over, since
+// the runner sends the end of it before it says how the job ended; of a cancelled
+// one the forge knows without the runner, and the end of the log may be missing.
 func (r *repository) log(ctx context.Context, of run) (text string, err error) {
 	j, err := r.job(ctx, of)
 	if err != nil {
 		return "", err
 	}
-	err = r.as.get(ctx, r.path(fmt.Sprintf("/actions/jobs/%d/logs", j.ID)), &text)
-	if absent(err) {
-		return "", nil
-	}
-	return text, err
+	return text, r.as.get(ctx, r.path(fmt.Sprintf("/actions/jobs/%d/logs", j.ID)), &text)
 }
 
-// awaitLog waits until the job's log has text.
+// awaitLog waits until the log of a job that isn't over has text. Errors on the way
+// are none: the forge has one for a log that has not begun, or is being moved.
 func (r *repository) awaitLog(ctx context.Context, of run, text string) error {
 	var said string
+	var last error
 	err := eventually(ctx, fmt.Sprintf("the log of run %d has %q", of.ID, text), func() (bool, error) {
-		var err error
-		said, err = r.log(ctx, of)
-		if err == nil && !strings.Contains(said, text) {
-			if j, err := r.job(ctx, of); err == nil && j.Status == "completed" {
-				return false, fmt.Errorf("the job ended with %q", j.Conclusion)
-			}
+		j, err := r.job(ctx, of)
+		if err != nil {
+			return false, err
 		}
-		return strings.Contains(said, text), err
+		if said, last = r.log(ctx, of); strings.Contains(said, text) {
+			return true, nil
+		}
+		if j.Status == "completed" {
+			return false, fmt.Errorf("the job ended with %q", j.Conclusion)
+		}
+		return false, nil
 	})
 	if err != nil {
-		return fmt.Errorf("%w\nit has:\n%s", err, said)
+		return fmt.Errorf("%w\nlast answer: %v, log:\n%s", err, last, said)
 	}
 	return nil
 }

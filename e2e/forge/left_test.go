@@ -71,8 +71,10 @@ func (h *host) left() (left []string) {
 	for _, dir := range []string{"run", "state/run", "state/work", "state/disks", "state/locks"} {
 		left = append(left, h.leftIn(dir)...)
 	}
-	if now := h.mounted(); !h.runner.ended() && now != h.mounts {
-		left = append(left, "a mount: "+now)
+	for _, mount := range h.mounted() {
+		if !slices.Contains(h.mounts, mount) {
+			left = append(left, "the mount "+mount)
+		}
 	}
 	return left
 }

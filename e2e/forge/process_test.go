@@ -132,3 +132,27 @@ func id(line string) int {
 	pid, _ := strconv.Atoi(number)
 	return pid
 }
+
+// descendants gives the processes below pid, from the field PPid of
+// /proc/[pid]/status (proc(5)).
+func descendants(pid int) (below []int) {
+	paths, _ := filepath.Glob("/proc/[0-9]*")
+	parents := map[int]int{}
+	for _, p := range paths {
+		b, _ := os.ReadFile(p + "/status")
+		_, rest, _ := strings.Cut(string(b), "PPid:")
+		child, _ := strconv.Atoi(filepath.Base(p))
+		var up int
+		fmt.Sscan(rest, &up)
+		parents[child] = up
+	}
+	for child := range parents {
+		for up := parents[child]; up > 1; up = parents[up] {
+			if up == pid {
+				below = append(below, child)
+				break
+			}
+		}
+	}
+	return below
+}
