@@ -64,17 +64,25 @@ func (h *host) succeeds(steps string, words ...string) string {
 // eachService runs the test with a runner that is an ordinary user's and, where
 // the tests are root's, with one of root's.
 func eachService(t *testing.T, name string, test func(*testing.T, *host)) {
-	t.Run("user", func(t *testing.T) { test(t, newHost(t, name+"-user", true)) })
+	run := func(who string, asUser bool) {
+		t.Run(who, func(t *testing.T) {
+			t.Parallel()
+			test(t, newHost(t, name+"-"+who, asUser))
+		})
+	}
+	run("user", true)
 	if os.Getuid() == 0 {
-		t.Run("root", func(t *testing.T) { test(t, newHost(t, name+"-root", false)) })
+		run("root", false)
 	}
 }
 
 func TestAJobOfTheForgeRunsOnTheHost(t *testing.T) {
+	t.Parallel()
 	newHost(t, "smoke", true).succeeds("      - run: echo said on $(uname)\n", "said on Linux")
 }
 
 func TestPreflightOnlyTellsWhetherTheHostCan(t *testing.T) {
+	t.Parallel()
 	eachService(t, "preflight", func(t *testing.T, h *host) {
 		h.succeeds(uses("preflight-only: true"), "ok host: ")
 		if n := len(h.bottleRuns("--all")); n != 0 {
@@ -84,6 +92,7 @@ func TestPreflightOnlyTellsWhetherTheHostCan(t *testing.T) {
 }
 
 func TestACommandRunsInABottle(t *testing.T) {
+	t.Parallel()
 	eachService(t, "command", func(t *testing.T, h *host) {
 		h.succeeds(uses("backend: gvisor", "command: echo done > result.txt; cat result.txt; echo as $(id -u)"), "done\n", "as 1000")
 		if n := len(h.bottleRuns("--all")); n != 1 {
@@ -94,6 +103,7 @@ func TestACommandRunsInABottle(t *testing.T) {
 }
 
 func TestTheSuiteHoldsBeneathARunner(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, "escape", true)
 	h.succeeds(uses("backend: gvisor", "escape: quick"), "held  N03")
 	h.awaitNothingLeft()

@@ -36,6 +36,7 @@ func (h *host) commented(as *client, issue int64, body string) run {
 }
 
 func TestAReadersCommentStartsNoBottle(t *testing.T) {
+	t.Parallel()
 	rootOnly(t)
 	h := newHost(t, "reader", true)
 	h.trust()
@@ -55,6 +56,7 @@ func TestAReadersCommentStartsNoBottle(t *testing.T) {
 }
 
 func TestAWritersCommentStartsABottle(t *testing.T) {
+	t.Parallel()
 	rootOnly(t)
 	h := newHost(t, "writer", true)
 	h.trust()

@@ -116,8 +116,9 @@ func (h *host) configure(name, content string) {
 }
 
 // inside is what puts the host's own folders where the service sees them. Run by
-// root, the service is a real ordinary user after that; run by anybody else, he is
-// himself again, in a user namespace.
+// root, the service is a real ordinary user after that, and is told again to die with
+// the tests, which the change of user makes the kernel forget (prctl(2)); run by
+// anybody else, it is that user's again, in a user namespace.
 func (h *host) inside() []string {
 	state, become := "/var/lib/bot-bottle", ""
 	flags := []string{"unshare", "--mount"}
@@ -127,7 +128,7 @@ func (h *host) inside() []string {
 		become = fmt.Sprintf("unshare --user --map-user=%d --map-group=%d -- ", os.Getuid(), os.Getgid())
 	case h.asUser:
 		state = h.stateInHome()
-		become = fmt.Sprintf("setpriv --reuid %[1]d --regid %[1]d --clear-groups -- ", h.uid)
+		become = fmt.Sprintf("setpriv --pdeathsig KILL --reuid %[1]d --regid %[1]d --clear-groups -- ", h.uid)
 	}
 	script := fmt.Sprintf("mount -t overlay -o lowerdir=%[1]s/etc:/etc none /etc && mount -t overlay -o lowerdir=%[1]s/lib:/var/lib none /var/lib && "+
 		"mount --bind %[1]s/config /etc/bot-bottle && mount --bind %[1]s/state %[2]s && exec %[3]s\"$0\" \"$@\"", h.dir, state, become)

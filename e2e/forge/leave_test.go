@@ -58,6 +58,7 @@ func (r *repository) pushBySSH(t *testing.T, private, branch string) {
 // What a job may leave on the forge is looked for by these means, so that each of
 // them has to find what is there.
 func TestTheForgeTellsWhatAJobLeft(t *testing.T) {
+	t.Parallel()
 	f := theForge(t)
 	r, err := f.newRepository(t.Context(), f.ada, "acme", "leave", false)
 	must(t, err)

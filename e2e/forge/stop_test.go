@@ -23,6 +23,7 @@ func (h *host) underWay() run {
 }
 
 func TestACancelledJobLeavesNothing(t *testing.T) {
+	t.Parallel()
 	eachService(t, "cancel", func(t *testing.T, h *host) {
 		r := h.underWay()
 		must(t, h.repo.cancel(t.Context(), r))
@@ -34,6 +35,7 @@ func TestACancelledJobLeavesNothing(t *testing.T) {
 }
 
 func TestARunnerToldToStopLeavesNothing(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, "sigterm", true)
 	r := h.underWay()
 	must(t, h.runner.signal(syscall.SIGTERM))
@@ -49,6 +51,7 @@ func TestARunnerToldToStopLeavesNothing(t *testing.T) {
 // A machine that kills a service, for want of memory or because it didn't stop in
 // time, kills all of its processes: the supervisor, the sidecar and the guest too.
 func TestTheNextJobRemovesWhatAKilledServiceLeft(t *testing.T) {
+	t.Parallel()
 	eachService(t, "sigkill", func(t *testing.T, h *host) {
 		h.underWay()
 		h.killService()
