@@ -21,8 +21,8 @@ type host struct {
 	forge  *forgeServer
 	repo   *repository
 	dir    string
-	uid    int // the service's; 0: root's, or that of the tests' caller
-	asUser bool
+	uid    int  // the service's
+	asUser bool // root gives the service away to that user
 	runner *process
 	starts int      // of the runner
 	mounts []string // of the service, when it had just started
@@ -41,7 +41,7 @@ func newHost(t *testing.T, name string, asUser bool) *host {
 	f := theForge(t)
 	repo, err := f.newRepository(t.Context(), f.ada, "acme", name, false)
 	must(t, err)
-	h := &host{t: t, forge: f.forgeServer, repo: repo, dir: shortDir(t), asUser: asUser && os.Getuid() == 0}
+	h := &host{t: t, forge: f.forgeServer, repo: repo, dir: shortDir(t), uid: os.Getuid(), asUser: asUser && os.Getuid() == 0}
 	if h.asUser {
 		h.uid = anyone + os.Getpid()%10000*100 + int(hosts.Add(1))
 	}
@@ -83,13 +83,14 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// writePasswd adds the service's account to what the host has.
+// writePasswd puts the service's account, whose home is the host's, before what this
+// machine has: the first entry of an id counts.
 func (h *host) writePasswd() {
 	h.t.Helper()
 	b, err := os.ReadFile("/etc/passwd")
 	must(h.t, err)
-	if h.asUser {
-		b = fmt.Appendf(b, "bottle-runner:x:%[1]d:%[1]d::%s/home:/bin/sh\n", h.uid, h.dir)
+	if h.uid != 0 {
+		b = fmt.Appendf(nil, "bottle-runner:x:%[1]d:%[1]d::%[2]s/home:/bin/sh\n%[3]s", h.uid, h.dir, b)
 	}
 	must(h.t, os.WriteFile(filepath.Join(h.dir, "etc/passwd"), b, 0o644))
 }
