@@ -33,6 +33,7 @@ test-slow: build
 	CGO_ENABLED=0 $(GO) test ./runner/ledger
 	CGO_ENABLED=0 $(GO) test -timeout 20m $(SLOW)
 	CGO_ENABLED=0 $(GO) test -timeout 10m ./e2e/smolmachines
+	cd e2e/forge && $(GO) vet ./... && $(GO) test -timeout 30m ./...
 	CGO_ENABLED=0 $(GO) test -timeout 20m -tags mutation -run Mutation ./...
 
 mutate: ## switch each defence off, and see who notices

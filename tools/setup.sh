@@ -13,6 +13,9 @@ need make make
 need curl curl
 need node nodejs
 need python3 python3
+need ssh-keygen openssh-client # a stranger's view of a forge's SSH server
+need unshare util-linux
+need setpriv util-linux
 [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ] && need dockerd docker.io # tests start engines of their own, which takes root
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
 
