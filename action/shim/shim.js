@@ -45,6 +45,15 @@ function save(state) {
   fs.appendFileSync(process.env.GITHUB_STATE, Object.entries(state).map(([k, v]) => `${k}=${v}\n`).join(''));
 }
 
+// A runner that was killed ends none of its steps. This process has then another
+// parent; it goes too, so that the pipe closes.
+const LOOK = 500; // milliseconds
+
+function dieWithParent() {
+  const parent = process.ppid;
+  setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, 'SIGKILL'); }, LOOK).unref();
+}
+
 function start(binary, verb, handover) {
   // A session of its own, so that a signal for the step's processes does not end
   // the binary before it has settled.
@@ -63,6 +72,7 @@ function start(binary, verb, handover) {
 
 async function part(verb) {
   try {
+    dieWithParent();
     const given = inputs();
     if (verb === 'post' && !process.env.STATE_handle) return; // main never came to start anything
     const binary = await find(given, process.env.STATE_binary);

@@ -48,6 +48,17 @@ func TestARunnerToldToStopLeavesNothing(t *testing.T) {
 	h.awaitNothingLeft()
 }
 
+// The kernel may pick the runner alone. Its step lives on, and has to see by itself
+// that nobody waits for it.
+func TestAStepEndsWithTheRunnerThatWasKilled(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, "orphan", true)
+	h.underWay()
+	must(t, h.runner.signal(syscall.SIGKILL))
+	must(t, h.runner.await())
+	h.awaitNothingLeft()
+}
+
 // A machine that kills a service, for want of memory or because it didn't stop in
 // time, kills all of its processes: the supervisor, the sidecar and the guest too.
 func TestTheNextJobRemovesWhatAKilledServiceLeft(t *testing.T) {
