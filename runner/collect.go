@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/bot-bottle/action/backends"
@@ -233,6 +235,7 @@ func (p *Proven) gatherPatch(ctx context.Context) (string, error) {
 func (r *run) collect(g gathered) error {
 	r.report.Agent = g.agent
 	r.report.Doors = r.countDecisions()
+	r.report.Pushes = r.pushes()
 	if g.patch == "" {
 		return nil
 	}
@@ -266,17 +269,35 @@ func writePatch(path string, patch *workspace.Patch) error {
 	return errors.Join(err, f.Close())
 }
 
-// countDecisions reads the decision log; what can't be read is a note.
-func (r *run) countDecisions() report.Doors {
+// countDecisions counts what the agent did at the doors.
+func (r *run) countDecisions() (d report.Doors) {
+	r.readDecisions(func(lines iter.Seq[decision.Line]) { d = report.FromDecisions(lines) })
+	return d
+}
+
+// pushes is what the upstreams took from the agent.
+func (r *run) pushes() (all []report.Push) {
+	if len(r.plan.Policy.Git) == 0 {
+		return nil
+	}
+	listed := func(repository, ref string) bool {
+		return slices.ContainsFunc(r.plan.Policy.Git, func(g policy.GitRemote) bool { return g.Name == repository && g.ForRun(r.id).Lists(ref) })
+	}
+	r.readDecisions(func(lines iter.Seq[decision.Line]) { all = report.PushesOf(lines, listed) })
+	return all
+}
+
+// readDecisions reads the decision log from where the agent began. What can't be read
+// is missing in the report, which has the log beside it.
+func (r *run) readDecisions(take func(iter.Seq[decision.Line])) {
 	f, err := os.Open(filepath.Join(r.reportDir, decisionsFile))
 	if err != nil {
-		return report.Doors{}
+		return
 	}
 	defer f.Close()
-	if _, err := f.Seek(r.ofTrials, io.SeekStart); err != nil {
-		return report.Doors{}
+	if _, err := f.Seek(r.ofTrials, io.SeekStart); err == nil {
+		take(decision.Read(f))
 	}
-	return report.FromDecisions(decision.Read(f))
 }
 
 // complete fills in what the whole job knows.

@@ -2,8 +2,6 @@ package forge
 
 import (
 	"errors"
-	"net/url"
-	"strings"
 
 	"github.com/bot-bottle/action/internal/manifest"
 	"github.com/bot-bottle/action/internal/secret"
@@ -11,11 +9,10 @@ import (
 )
 
 // HostCredential resolves the host's credential for the forge at server. It is
-// empty, without an error, where none is named. The URLs are compared by scheme,
-// host, port and path: a credential is never sent anywhere else.
+// empty, without an error, where none is named.
 func HostCredential(forges []manifest.HostForge, server string, lookup func(string) (string, bool)) (secret.Value, error) {
 	for _, f := range forges {
-		if sameServer(f.URL, server) {
+		if f.Is(server) {
 			return resolve(f, lookup)
 		}
 	}
@@ -33,11 +30,4 @@ func resolve(f manifest.HostForge, lookup func(string) (string, bool)) (secret.V
 		return secret.Value{}, told
 	}
 	return value, nil
-}
-
-func sameServer(a, b string) bool {
-	ua, errA := url.Parse(a)
-	ub, errB := url.Parse(b)
-	return errA == nil && errB == nil && ua.Scheme == ub.Scheme && strings.EqualFold(ua.Host, ub.Host) &&
-		strings.TrimRight(ua.Path, "/") == strings.TrimRight(ub.Path, "/")
 }

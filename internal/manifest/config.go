@@ -51,6 +51,19 @@ const (
 type HostForge struct {
 	URL   string     // as a browser has it
 	Token secret.Ref // file: or credential:; a job could set a variable
+	// SSH is where its repositories are reached, user@host or user@host:port; empty:
+	// git@ and the host of URL. HostKey pins that server, as a bottle's does; empty:
+	// each bottle has to.
+	SSH, HostKey string
+}
+
+// Is tells whether server, as a runner names it, is this forge: by scheme, host, port
+// and path, since a credential is never sent anywhere else.
+func (f HostForge) Is(server string) bool {
+	a, errA := url.Parse(f.URL)
+	b, errB := url.Parse(server)
+	return errA == nil && errB == nil && a.Scheme == b.Scheme && strings.EqualFold(a.Host, b.Host) &&
+		strings.TrimRight(a.Path, "/") == strings.TrimRight(b.Path, "/")
 }
 
 // LoadConfig reads config.yaml from a folder, which has to be root's, as the file
@@ -137,12 +150,22 @@ func (r *reader) digests(n ast.Node, at string) map[string]string {
 func (r *reader) forge(n ast.Node, at string) (f HostForge) {
 	r.mapping(n, at, schema{
 		fields: map[string]func(ast.Node, string){
-			"url":   func(n ast.Node, at string) { f.URL = r.server(n, at) },
-			"token": func(n ast.Node, at string) { f.Token = r.hostToken(n, at) },
+			"url":      func(n ast.Node, at string) { f.URL = r.server(n, at) },
+			"token":    func(n ast.Node, at string) { f.Token = r.hostToken(n, at) },
+			"ssh":      func(n ast.Node, at string) { f.SSH = r.sshServer(n, at) },
+			"host_key": func(n ast.Node, at string) { f.HostKey = r.hostKey(n, at) },
 		},
 		required: []string{"url", "token"},
 	})
 	return f
+}
+
+func (r *reader) sshServer(n ast.Node, at string) string {
+	text, ok := r.text(n, at)
+	if ok && (strings.ContainsAny(text, "/?#") || checkSSH("ssh://"+text+"/x") != nil) {
+		r.at(at, "write user@host or user@host:port, such as git@gitea.example:2222", fmt.Errorf("%.80q is no SSH server", text))
+	}
+	return text
 }
 
 func (r *reader) server(n ast.Node, at string) string {

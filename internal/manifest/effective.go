@@ -79,9 +79,9 @@ type shownUser struct {
 }
 
 type shownRepo struct {
-	URL       string   `json:"url"`
+	URL       string   `json:"url,omitempty"`
 	Key       shownKey `json:"key"`
-	HostKey   string   `json:"host_key"`
+	HostKey   string   `json:"host_key,omitempty"`
 	Push      []string `json:"push"`
 	Protected []string `json:"protected,omitempty"`
 	MaxPush   string   `json:"max_push,omitempty"`

@@ -117,24 +117,36 @@ func (r *reader) gitRepos(n ast.Node, at string) []GitRepo {
 			r.at(key, "", err)
 		}
 		repo := GitRepo{Name: name, Push: []string{policy.DefaultPush}}
-		r.mapping(value, key, schema{
-			fields: map[string]func(ast.Node, string){
-				"url":       func(n ast.Node, at string) { repo.URL = r.sshURL(n, at) },
-				"key":       func(n ast.Node, at string) { repo.Key = r.gitKey(n, at) },
-				"host_key":  func(n ast.Node, at string) { repo.HostKey = r.hostKey(n, at) },
-				"push":      func(n ast.Node, at string) { repo.Push = r.pushRefs(n, at) },
-				"protected": func(n ast.Node, at string) { repo.Protected = r.protected(n, at) },
-				"max_push":  func(n ast.Node, at string) { repo.MaxPush = r.size(n, at) },
-			},
-			moved: map[string]string{
-				"identity":   "write `key: {provider: static, path: /the/key}`",
-				"ExtraHosts": "make the name known to the host itself",
-			},
-			required: []string{"url", "key", "host_key"},
-		})
+		r.mapping(value, key, repo.schema(r))
 		repos = append(repos, repo)
 	})
 	return repos
+}
+
+// schema is what the repository's mapping may have. Where that of the job is and what
+// pins its server, the host knows.
+func (repo *GitRepo) schema(r *reader) schema {
+	s := schema{
+		fields: map[string]func(ast.Node, string){
+			"url":       func(n ast.Node, at string) { repo.URL = r.sshURL(n, at) },
+			"key":       func(n ast.Node, at string) { repo.Key = r.gitKey(n, at) },
+			"host_key":  func(n ast.Node, at string) { repo.HostKey = r.hostKey(n, at) },
+			"push":      func(n ast.Node, at string) { repo.Push = r.pushRefs(n, at) },
+			"protected": func(n ast.Node, at string) { repo.Protected = r.protected(n, at) },
+			"max_push":  func(n ast.Node, at string) { repo.MaxPush = r.size(n, at) },
+		},
+		moved: map[string]string{
+			"identity":   "write `key: {provider: static, path: /the/key}`",
+			"ExtraHosts": "make the name known to the host itself",
+		},
+		required: []string{"url", "key", "host_key"},
+	}
+	if repo.Name == policy.SelfRemote {
+		delete(s.fields, "url")
+		s.moved["url"] = "call the repository something else: `" + policy.SelfRemote + "` is that of the job"
+		s.required = []string{"key"}
+	}
+	return s
 }
 
 func checkRepoName(name string) error {

@@ -45,11 +45,13 @@ func TestWhatIsWrongInTheHostsConfiguration(t *testing.T) {
 		"forge: []":                              "forge: unknown key",
 		"forges: [{url: \"https://x\"}]":         "token",
 		"forges: [{url: x, token: \"file:/x\"}]": "config.yaml:1: forges[0].url: it is not the URL of a server",
-		"forges: [{url: \"https://u:p@x\", token: \"file:/x\"}]":  "it is not the URL of a server",
-		"forges: [{url: \"https://x/?a=b\", token: \"file:/x\"}]": "it is not the URL of a server",
-		"forges: [{url: \"https://x\", token: ghp_secret}]":       "none of env:NAME",
-		"forges: [{url: \"https://x\", token: \"env:TOKEN\"}]":    "would be the job's",
-		strings.Repeat("#", 2<<20):                                "it has more than 1048576 bytes",
+		"forges: [{url: \"https://u:p@x\", token: \"file:/x\"}]":                  "it is not the URL of a server",
+		"forges: [{url: \"https://x/?a=b\", token: \"file:/x\"}]":                 "it is not the URL of a server",
+		"forges: [{url: \"https://x\", token: ghp_secret}]":                       "none of env:NAME",
+		"forges: [{url: \"https://x\", token: \"env:TOKEN\"}]":                    "would be the job's",
+		"forges: [{url: \"https://x\", token: \"file:/x\", ssh: \"git@x/y\"}]":    "is no SSH server",
+		"forges: [{url: \"https://x\", token: \"file:/x\", host_key: \"rsa x\"}]": "is not an SSH host key",
+		strings.Repeat("#", 2<<20):                                                "it has more than 1048576 bytes",
 	} {
 		if _, err := manifest.LoadConfigOf(config(t, content), os.Getuid()); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "ghp_secret") {
 			t.Errorf("%.60q: %v", content, err)

@@ -60,13 +60,13 @@ func BottleKeys() []KeyDoc {
 		{"git-gate.user", "mapping", "none", "Who commits."},
 		{"git-gate.user.name", "text", "none", ""},
 		{"git-gate.user.email", "text", "none", ""},
-		{"git-gate.repos", "mapping", "empty", "Remotes that the guest can reach, through the git-gate, under the URL that they have."},
-		{"git-gate.repos.NAME.url", "SSH URL", "", "`ssh://user@host[:port]/path` or `user@host:path`."},
+		{"git-gate.repos", "mapping", "empty", "Remotes that the guest can reach, through the git-gate, under the URL that they have. One called `self` is the repository of a runner's job, whose URL nobody writes down: without the input `workspace` the guest's workspace is a clone of it, at the commit of the event and on the branch that it may push."},
+		{"git-gate.repos.NAME.url", "SSH URL", "", "`ssh://user@host[:port]/path` or `user@host:path`. `self` has none."},
 		{"git-gate.repos.NAME.key", "mapping", "", "The key that reaches it."},
 		{"git-gate.repos.NAME.key.provider", "`static`, `gitea` or `github`", "", "A key of the host's, or a deploy key that the forge makes for each run and that goes with it. The forge is asked with the host's credential, `forges` in /etc/bot-bottle/config.yaml."},
 		{"git-gate.repos.NAME.key.path", "absolute path", "none", "Of a static key."},
 		{"git-gate.repos.NAME.key.server", "URL", "`https://` and the host of `url`", "The forge, as `forges` names it."},
-		{"git-gate.repos.NAME.host_key", "`TYPE BASE64`", "", "Pins the server; `bot-bottle hostkey` prints it."},
+		{"git-gate.repos.NAME.host_key", "`TYPE BASE64`", "", "Pins the server; `bot-bottle hostkey` prints it. Of `self` that of `forges` in the host's configuration, if it isn't here."},
 		{"git-gate.repos.NAME.push", "list", "`[" + policy.DefaultPush + "]`", "Refs that may be made or moved forward, never by force: `refs/heads/NAME` or `refs/tags/NAME`, `{run}` for the run's id, `/*` at the end for all below. Empty: it can be read only."},
 		{"git-gate.repos.NAME.protected", "list", "empty", "Patterns of paths that a push may change although a forge or the host would run or obey them: `.github`, `.gitea`, `.forgejo`, `action.yml`, `CODEOWNERS` and the like."},
 		{"git-gate.repos.NAME.max_push", "size", "`1GiB`", "Of one push."},
@@ -135,6 +135,8 @@ bottles_dir: /srv/bottles            # where a runner's bottles come from; defau
 forges:                              # credentials to ask a forge what a job's own token can't
   - url: https://gitea.example       # sent there alone
     token: credential:gitea          # or file:/absolute/path
+    ssh: git@gitea.example:22        # how its repositories are reached; default: git@ and the host of url
+    host_key: ssh-ed25519 AAAA…      # of that server, for ` + "`self`; `bot-bottle hostkey`" + ` prints it
 docker:
   runtime: runsc-bottle              # the engine's name of it; default: the strongest that is registered
 smolmachines:

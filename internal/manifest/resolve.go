@@ -21,6 +21,8 @@ type Host struct {
 	Lookup func(name string) (string, bool)
 	// Ask asks a person for the value of a variable; nil: there is nobody.
 	Ask func(name, prompt string) (secret.Value, error)
+	// Self is the job's own repository; nil: there is no job.
+	Self *SelfRepository
 }
 
 // Resolve reads what a bottle refers to on the host and gives the complete
@@ -35,6 +37,7 @@ func Resolve(b Bottle, host Host) (policy.Policy, Secrets, error) {
 	}
 	r := &reader{file: b.Path, places: b.places}
 	r.refuseUnenforced(b)
+	b.Git.Repos = r.resolveSelf(b.Git.Repos, host.Self)
 	p := b.withPresets()
 	p.Env = r.resolveEnv(b.Env, host.Lookup)
 	secrets := Secrets{}

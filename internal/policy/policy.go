@@ -6,6 +6,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -136,6 +137,9 @@ type Auth struct {
 	TokenName string `json:"token_name"`
 }
 
+// SelfRemote is what a bottle calls the job's own repository.
+const SelfRemote = "self"
+
 // GitRemote is a repository that the guest reaches through the git-gate.
 type GitRemote struct {
 	Name    string `json:"name"`     // as the gate calls it
@@ -171,6 +175,19 @@ func (r GitRemote) ForRun(run string) GitRemote {
 	}
 	r.Push = push
 	return r
+}
+
+// Lists tells whether the remote's Push has the ref, by its full name.
+func (r GitRemote) Lists(ref string) bool { return RefListed(r.Push, ref) }
+
+// RefListed tells whether rules, as GitRemote.Push has them, have the ref.
+func RefListed(rules []string, ref string) bool {
+	return slices.ContainsFunc(rules, func(rule string) bool {
+		if below, ok := strings.CutSuffix(rule, "*"); ok && strings.HasSuffix(below, "/") {
+			return strings.HasPrefix(ref, below)
+		}
+		return rule == ref
+	})
 }
 
 // Limits bound a guest. Zero means the default that Defaults gives; there is

@@ -52,6 +52,7 @@ func Markdown(r Report) string {
 	m.line("")
 	m.outcome(r)
 	m.changes(r.Changes)
+	m.pushes(r.Pushes)
 	m.doors(r.Doors)
 	m.proof(r.Proof)
 	m.limits(r)
@@ -106,6 +107,16 @@ func (m *markdown) changes(c *Changes) {
 		m.line("- and %d more, in report.json", more)
 	}
 	m.line("\nSHA-256 of the patch: %s", Code(c.Digest))
+}
+
+func (m *markdown) pushes(pushes []Push) {
+	if len(pushes) == 0 {
+		return
+	}
+	m.section("Pushed")
+	for _, p := range pushes {
+		m.line("- %s to %s, commit %s", Code(p.Ref), Code(p.Repository), Code(p.shortCommit()))
+	}
 }
 
 func (m *markdown) doors(d Doors) {

@@ -39,6 +39,7 @@ type Report struct {
 	Stages     []Stage     `json:"stages"`
 	Proof      *Proof      `json:"proof,omitempty"` // nil: the job never came to it
 	Doors      Doors       `json:"doors"`
+	Pushes     []Push      `json:"pushes,omitempty"`  // in the order in which the upstreams took them
 	Agent      *Agent      `json:"agent,omitempty"`   // nil: no agent code ran
 	Changes    *Changes    `json:"changes,omitempty"` // nil: there was no workspace, or it was not collected
 	Limits     []Limit     `json:"limits,omitempty"`
@@ -134,6 +135,14 @@ type Proof struct {
 	// running machine was read to have.
 	Evidence json.RawMessage `json:"evidence,omitempty"`
 	Given    json.RawMessage `json:"given,omitempty"`
+}
+
+// Push is a ref that an upstream of the git-gate took from the agent. Its name is one
+// that the bottle lists.
+type Push struct {
+	Repository string `json:"repository"` // as the bottle calls it
+	Ref        string `json:"ref"`        // full name
+	Commit     string `json:"commit"`     // object id in hex
 }
 
 // Agent is the work that was done in the guest.

@@ -20,6 +20,7 @@ func Table(w io.Writer, r Report, style term.Style) error {
 	t := &table{style: style}
 	t.head(r)
 	t.section("changed", func() { t.changes(r.Changes) })
+	t.section("pushed", func() { t.pushes(r.Pushes) })
 	t.section("doors", func() { t.doors(r.Doors) })
 	t.section("proof", func() { t.proof(r.Proof) })
 	t.section("limits", func() { t.limits(r) })
@@ -108,6 +109,12 @@ func (t *table) changes(c *Changes) {
 	}
 	if more := len(c.Files) - maxTableFiles; more > 0 {
 		t.row(fmt.Sprintf("  and %d more", more))
+	}
+}
+
+func (t *table) pushes(pushes []Push) {
+	for _, p := range pushes {
+		t.row(plain(p.Repository), plain(p.Ref), t.style.Dim(p.shortCommit()))
 	}
 }
 

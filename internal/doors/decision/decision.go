@@ -66,7 +66,14 @@ type Line struct {
 	Received int64         `json:"received,omitempty"` // end: body bytes towards the guest
 	Duration time.Duration `json:"duration,omitempty"` // end: nanoseconds since the verdict
 	Error    string        `json:"error,omitempty"`
+	Moved    []Moved       `json:"moved,omitempty"` // end: what a push changed upstream; of many the first
 	Count    int64         `json:"count,omitempty"` // dropped: how many
+}
+
+// Moved is a ref that the upstream of the git-gate took.
+type Moved struct {
+	Ref    string `json:"ref"`    // full name
+	Commit string `json:"commit"` // object id in hex
 }
 
 // Log takes the lines of one bottle. It is safe for concurrent use.

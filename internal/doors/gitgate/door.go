@@ -201,6 +201,7 @@ type exchange struct {
 	begun  time.Time
 	mirror *mirror
 	rules  *PushRules
+	moved  []decision.Moved // by a push that the upstream took
 }
 
 // serve answers one of git's four questions.
@@ -266,7 +267,7 @@ func (x *exchange) pass(do func() *refusal) {
 		return
 	}
 	f := do()
-	l := decision.Line{Door: decision.GitGate, Status: http.StatusOK, Sent: max(0, x.r.ContentLength), Received: x.w.n, Duration: time.Since(x.begun)}
+	l := decision.Line{Door: decision.GitGate, Status: http.StatusOK, Sent: max(0, x.r.ContentLength), Received: x.w.n, Duration: time.Since(x.begun), Moved: x.moved}
 	if f != nil {
 		l.Status, l.Rule, l.Error = f.status, f.rule, short(f.message, 1000)
 	}

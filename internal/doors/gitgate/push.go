@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bot-bottle/action/internal/doors/decision"
 )
 
 // Pushed is what a judge looks at: a repository that holds what was pushed, in
@@ -152,10 +154,27 @@ func (p *push) do(ctx context.Context) {
 	p.pass(func() (f *refusal) {
 		if err := p.forward(ctx); err != nil {
 			f = &refusal{RuleUpstream, http.StatusOK, fmt.Sprintf("the upstream: %v", err)}
+		} else {
+			p.moved = moved(p.commands)
 		}
 		p.report(f)
 		return f
 	})
+}
+
+// maxMoved bounds the names that an end line tells, which has no room for more.
+const maxMoved = 1000
+
+// moved is what is told of a push: of many refs the first.
+func moved(commands []command) (told []decision.Moved) {
+	left := maxMoved
+	for _, c := range commands {
+		if left -= len(c.Ref) + len(c.New); left < 0 {
+			break
+		}
+		told = append(told, decision.Moved{Ref: c.Ref, Commit: c.New})
+	}
+	return told
 }
 
 // receive judges the refs and takes the pack into quarantine.

@@ -3,10 +3,10 @@ package gitgate
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/bot-bottle/action/internal/mutation"
+	"github.com/bot-bottle/action/internal/policy"
 )
 
 // PushRules say what may be pushed.
@@ -34,12 +34,7 @@ func (p *PushRules) maxBytes() int64 {
 }
 
 func (p *PushRules) lists(ref string) bool {
-	return mutation.On(mutation.GitAnyRef) || slices.ContainsFunc(p.Refs, func(rule string) bool {
-		if below, ok := strings.CutSuffix(rule, "*"); ok && strings.HasSuffix(below, "/") {
-			return strings.HasPrefix(ref, below)
-		}
-		return rule == ref
-	})
+	return mutation.On(mutation.GitAnyRef) || policy.RefListed(p.Refs, ref)
 }
 
 // judgeRefs judges the commands alone, with refs as the mirror has them. nil: they

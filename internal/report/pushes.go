@@ -1,0 +1,47 @@
+package report
+
+import (
+	"iter"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/bot-bottle/action/internal/doors/decision"
+)
+
+// commitForm is that of an object id.
+var commitForm = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// PushesOf gives what decision lines tell of pushes, each ref once, as it was left.
+// listed tells whether the bottle lists a ref of a repository: what a sidecar that was
+// taken over may have written of others is left out.
+func PushesOf(lines iter.Seq[decision.Line], listed func(repository, ref string) bool) []Push {
+	repositories := map[uint64]string{}
+	var pushes []Push
+	for line := range lines {
+		if line.Door == decision.GitGate && line.Kind == decision.KindVerdict && line.Verdict == decision.Allow {
+			repositories[line.ID] = line.Route
+		}
+		for _, m := range line.Moved {
+			p := Push{repositories[line.ID], m.Ref, m.Commit}
+			if line.Kind != decision.KindEnd || !commitForm.MatchString(p.Commit) || !listed(p.Repository, p.Ref) {
+				continue
+			}
+			pushes = slices.DeleteFunc(pushes, func(o Push) bool { return o.Repository == p.Repository && o.Ref == p.Ref })
+			pushes = append(pushes, p)
+		}
+	}
+	return pushes
+}
+
+// Branch is the name of the branch that was pushed; empty: the ref is none.
+func (p Push) Branch() string {
+	branch, is := strings.CutPrefix(p.Ref, "refs/heads/")
+	if !is {
+		return ""
+	}
+	return branch
+}
+
+// shortCommit is as many digits as people write.
+func (p Push) shortCommit() string { return p.Commit[:min(len(p.Commit), 12)] }
