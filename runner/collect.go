@@ -90,7 +90,7 @@ func (p *Proven) workAndGather(ctx context.Context) (g gathered, err error) {
 		return g, p.explainBreak(err)
 	}
 	g.agent, err = p.runAgent(ctx)
-	if p.plan.Workspace == nil || cutShort(err) {
+	if !p.plan.hasWorkspace() || cutShort(err) {
 		return g, err
 	}
 	if closeErr := p.closeRoutes(ctx); closeErr != nil {
@@ -244,11 +244,15 @@ func (r *run) collect(g gathered) error {
 		return inStage(term.StageCollect, fmt.Errorf("opening the changes: %w", err))
 	}
 	defer f.Close()
-	patch, err := workspace.ParsePatch(f, workspace.Rules{Allow: r.plan.Workspace.Allow})
+	patch, err := workspace.ParsePatch(f, r.plan.patchRules())
 	changes := &report.Changes{Base: r.base.Commit}
 	r.report.Changes = changes
 	if err != nil {
 		changes.Refused = "the changes hold what may not leave the bottle"
+		if len(r.report.Pushes) > 0 { // which the git-gate has judged; the patch is for reading
+			r.report.Notes = append(r.report.Notes, "There is no patch of what was pushed: "+err.Error())
+			return nil
+		}
 		return inStage(term.StageCollect, err)
 	}
 	changes.Digest = patch.Digest()
@@ -258,6 +262,13 @@ func (r *run) collect(g gathered) error {
 		})
 	}
 	return inStage(term.StagePost, wrap("writing the patch", writePatch(filepath.Join(r.reportDir, patchFile), patch)))
+}
+
+func (p *Plan) patchRules() workspace.Rules {
+	if p.Workspace == nil {
+		return workspace.Rules{}
+	}
+	return workspace.Rules{Allow: p.Workspace.Allow}
 }
 
 func writePatch(path string, patch *workspace.Patch) error {
@@ -295,7 +306,7 @@ func (r *run) readDecisions(take func(iter.Seq[decision.Line])) {
 		return
 	}
 	defer f.Close()
-	if _, err := f.Seek(r.ofTrials, io.SeekStart); err == nil {
+	if _, err := f.Seek(r.beforeAgent, io.SeekStart); err == nil {
 		take(decision.Read(f))
 	}
 }

@@ -121,7 +121,7 @@ func (r *run) gitEnvironment() []string {
 	var pairs [][2]string
 	for _, g := range r.plan.Policy.Git {
 		gate := fmt.Sprintf("http://%s:%d/%s.git", r.alias, decision.GitGatePort, g.Name)
-		for _, form := range urlForms(g.URL) {
+		for _, form := range urlForms(g) {
 			pairs = append(pairs, [2]string{"url." + gate + ".insteadOf", form})
 		}
 	}
@@ -141,9 +141,9 @@ func branchOf(run string) string {
 }
 
 // urlForms are the ways in which people write one repository: by ssh, in git's short
-// form, and by https.
-func urlForms(url string) []string {
-	u, err := gitgate.ParseAddress(url)
+// form, by https, and as its forge's server is called.
+func urlForms(g policy.GitRemote) []string {
+	u, err := gitgate.ParseAddress(g.URL)
 	if err != nil {
 		return nil
 	}
@@ -152,10 +152,14 @@ func urlForms(url string) []string {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	forms := []string{url}
-	for _, base := range []string{
+	forms := []string{g.URL}
+	bases := []string{
 		fmt.Sprintf("ssh://%s@%s:%d/", u.User, host, u.Port), fmt.Sprintf("ssh://%s@%s/", u.User, host), fmt.Sprintf("%s@%s:", u.User, host), "https://" + host + "/",
-	} {
+	}
+	if g.Server != "" {
+		bases = append(bases, strings.TrimRight(g.Server, "/")+"/")
+	}
+	for _, base := range bases {
 		forms = append(forms, base+path+".git", base+path)
 	}
 	slices.Sort(forms)

@@ -27,7 +27,8 @@ type Plan struct {
 	Secrets   map[string]secret.Value // by policy.Auth.TokenName
 	Task      Task                    // none, if Argv is empty
 	Trials    []Trial                 // made after the proof and before the task
-	Workspace *Workspace              // nil: the guest's /workspace is empty
+	Workspace *Workspace              // what the guest's /workspace is a copy of; nil: see Clone
+	Clone     *Clone                  // what it is a clone of; nil as well: it is empty
 	Backend   string                  // a backend's name, or Auto
 	ReportDir string                  // empty: in the state folder
 	Lineage   []string                // names of the bottle's files, the root first; empty: none

@@ -31,10 +31,14 @@ type Request struct {
 	Root       bool
 	Backend    string
 	Workspace  *Workspace
-	Timeout    time.Duration // 0: the bottle's
-	ReportDir  string
-	Trials     []Trial       // made in the guest before the agent
-	Job        *manifest.Job // what `for` of the bottles is checked against; nil: not under a runner
+	// Clone asks for a clone of the job's repository, where the bottle declares it, in
+	// the place of Workspace. Self is that repository; nil: there is no job.
+	Clone     *Clone
+	Self      *manifest.SelfRepository
+	Timeout   time.Duration // 0: the bottle's
+	ReportDir string
+	Trials    []Trial       // made in the guest before the agent
+	Job       *manifest.Job // what `for` of the bottles is checked against; nil: not under a runner
 	// Lookup is the host's environment, for ${HOST_VAR} and env: references.
 	Lookup func(name string) (string, bool)
 	// Ask asks a person for a secret; nil: no terminal, so that `?prompt` is an error.
@@ -71,13 +75,16 @@ func MakePlan(ctx context.Context, req Request) (Plan, error) {
 	if req.Timeout > 0 {
 		plan.Policy.Limits.Timeout = req.Timeout
 	}
+	if plan.Clone = plan.clone(req); plan.Clone != nil {
+		plan.Workspace = nil
+	}
 	if err := prepareAgent(ctx, req, a, &plan); err != nil {
 		return plan, err
 	}
-	if req.Workspace == nil {
+	if plan.Workspace == nil {
 		return plan, nil
 	}
-	return plan, req.Workspace.Check(ctx)
+	return plan, plan.Workspace.Check(ctx)
 }
 
 // assembled is what the files say, before anything that they refer to is read.
@@ -218,7 +225,7 @@ func (a *assembled) resolve(req Request) (policy.Policy, map[string]secret.Value
 	if a.bottle == nil {
 		return policy.Policy{Epoch: 1, Isolation: policy.IsolationGVisor, Limits: policy.Limits{}.WithDefaults()}, nil, nil
 	}
-	return manifest.Resolve(*a.bottle, manifest.Host{Lookup: req.Lookup, Ask: req.Ask})
+	return manifest.Resolve(*a.bottle, manifest.Host{Lookup: req.Lookup, Ask: req.Ask, Self: req.Self})
 }
 
 // model is the one that is asked for, or "" for the provider's own choice.
@@ -249,6 +256,7 @@ func prepareAgent(ctx context.Context, req Request, a assembled, plan *Plan) err
 	if a.agent != nil {
 		in.System = a.agent.Prompt
 	}
+	in.System = strings.TrimSpace(in.System + "\n\n" + plan.advice())
 	if a.bottle != nil && a.bottle.Provider != nil {
 		in.Token, in.Allow = a.bottle.Provider.Token, a.bottle.Provider.Allow
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"net/netip"
@@ -63,7 +64,7 @@ type run struct {
 	lease     *image.Lease // of the image; nil: it needed no unpacking
 	imagePath string       // PATH in the guest, as the image sets it; empty: guestPath
 
-	ofTrials int64 // bytes of the doors' log that were written before the agent began
+	beforeAgent int64 // bytes of the doors' log that were written before the agent began
 }
 
 // Result is how a job ended.
@@ -190,10 +191,8 @@ func (r *run) inGuest(ctx context.Context) (g gathered, err error) {
 	if len(r.plan.Task.Argv) == 0 {
 		return g, nil
 	}
-	if r.plan.Workspace != nil {
-		if err := r.stage(ctx, "workspace", func() error { return proven.sendWorkspace(ctx) }); err != nil {
-			return g, err
-		}
+	if err := r.giveWorkspace(ctx, proven); err != nil {
+		return g, err
 	}
 	err = r.stage(ctx, WorkStage, func() (err error) { g, err = proven.workAndGather(ctx); return err })
 	return g, err
@@ -216,11 +215,31 @@ func (r *run) trials(ctx context.Context, proven *Proven) error {
 	if len(r.plan.Trials) == 0 {
 		return nil
 	}
-	info, err := os.Stat(proven.Decisions())
-	if err != nil {
-		return inStage(term.StageEscape, fmt.Errorf("looking at the doors' log: %w", err))
+	return inStage(term.StageEscape, r.countFromHere())
+}
+
+// giveWorkspace gives the guest what it is to work on. What a clone did at the doors
+// is none of the agent's doing either.
+func (r *run) giveWorkspace(ctx context.Context, proven *Proven) error {
+	switch {
+	case r.plan.Clone != nil:
+		if err := r.stage(ctx, "workspace", func() error { return proven.cloneWorkspace(ctx) }); err != nil {
+			return err
+		}
+		return inStage(term.StageWork, r.countFromHere())
+	case r.plan.Workspace != nil:
+		return r.stage(ctx, "workspace", func() error { return proven.sendWorkspace(ctx) })
 	}
-	r.ofTrials = info.Size()
+	return nil
+}
+
+// countFromHere leaves what the doors have written down so far out of the report.
+func (r *run) countFromHere() error {
+	info, err := os.Stat(filepath.Join(r.reportDir, decisionsFile))
+	if err != nil {
+		return fmt.Errorf("looking at the doors' log: %w", err)
+	}
+	r.beforeAgent = info.Size()
 	return nil
 }
 

@@ -150,7 +150,7 @@ func (r wireRemote) repository() (gitgate.Repository, error) {
 	if upstream.Signer, err = ssh.ParsePrivateKey([]byte(r.Key)); err != nil {
 		return gitgate.Repository{}, fmt.Errorf("reading the key of the git remote %q: %w", r.Name, keyError(err))
 	}
-	repository := gitgate.Repository{Name: r.Name, Upstream: upstream}
+	repository := gitgate.Repository{Name: r.Name, Upstream: upstream, Also: r.Also}
 	if len(r.Push) > 0 {
 		repository.Push = &gitgate.PushRules{Refs: r.Push, MaxBytes: r.MaxBytes}
 	}

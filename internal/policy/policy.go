@@ -148,6 +148,8 @@ type GitRemote struct {
 	// Push are the full names of refs that may be made or moved forward; none: it can
 	// be read only. One that ends in "/*" stands for all below it.
 	Push []string `json:"push,omitempty"`
+	// Also are full names of refs that the guest may fetch, beside branches and tags.
+	Also []string `json:"also,omitempty"`
 	// Protected are patterns of paths that a push may change although a forge or the
 	// host would run them.
 	Protected []string `json:"protected,omitempty"`

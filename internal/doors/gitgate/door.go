@@ -26,6 +26,10 @@ type Repository struct {
 	Name     string // in the guest's URL, http://ALIAS:9420/NAME.git; letters, digits, dots, dashes and underscores
 	Upstream Upstream
 	Push     *PushRules // nil: it can be read only
+	// Also are full names of refs that are mirrored beside branches and tags. What is
+	// reached by them alone counts as nothing that the upstream has: anybody may have
+	// put it there, as the head of a fork's pull request.
+	Also []string
 }
 
 // Options say what a door is made of. All but Epoch, Intercept and Peer are required.
@@ -76,7 +80,7 @@ func New(o Options) (*Door, error) {
 		if !nameForm.MatchString(r.Name) || d.mirrors[r.Name] != nil {
 			return nil, fmt.Errorf("reading the repositories: %q is no name, or there twice", r.Name)
 		}
-		d.mirrors[r.Name] = &mirror{name: r.Name, dir: filepath.Join(o.Dir, "mirrors", r.Name+".git"), git: o.Git, upstream: r.Upstream}
+		d.mirrors[r.Name] = &mirror{name: r.Name, dir: filepath.Join(o.Dir, "mirrors", r.Name+".git"), git: o.Git, upstream: r.Upstream, also: r.Also}
 		d.rules[r.Name] = r.Push
 	}
 	return d, nil

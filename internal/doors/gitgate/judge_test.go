@@ -193,6 +193,24 @@ func TestAMergeOfTheUpstreamsOwnWorkflowsPasses(t *testing.T) {
 	git(t, dir, "push", "--quiet", "origin", "HEAD:"+pushable)
 }
 
+// Whoever opens a pull request from a fork chooses what its head is. The guest may have
+// it; pushed to a branch, its workflow would run.
+func TestAForksHeadIsNothingThatTheUpstreamHas(t *testing.T) {
+	j, err := NewJudge(JudgeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = "refs/pull/7/head"
+	w := newWorld(t, func(o *Options) { o.Judge, o.Repositories[0].Also = j, []string{head} })
+	fork := w.Commit("widgets.git", "aside", map[string]string{".github/workflows/ci.yml": "on: push\n"})
+	bare := filepath.Join(w.Dir, "widgets.git")
+	git(t, bare, "update-ref", head, fork)
+	git(t, bare, "update-ref", "-d", "refs/heads/aside")
+	dir := w.clone()
+	git(t, dir, "fetch", "--quiet", "origin", head)
+	w.refusedPush(t, dir, RuleProtected, "which a forge or the host would run or obey", fork+":"+pushable)
+}
+
 func TestPathsThatBecomeOthersAreRefused(t *testing.T) {
 	w := judging(t, JudgeOptions{})
 	blob := func(dir, content string) string {

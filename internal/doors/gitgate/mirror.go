@@ -20,6 +20,7 @@ type mirror struct {
 	dir      string
 	git      Git
 	upstream Upstream
+	also     []string // refs beside branches and tags
 	mu       sync.RWMutex
 	format   string // of object ids; empty: there is no repository yet
 }
@@ -53,8 +54,12 @@ func (m *mirror) refresh(ctx context.Context) error {
 	if g.empty {
 		return m.clear(ctx)
 	}
-	err = m.over(ctx, s, nil, "fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--force", "--update-head-ok", "fd::3,4",
-		"+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+	fetch := []string{"fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--force", "--update-head-ok", "fd::3,4",
+		"+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"}
+	for _, ref := range m.also {
+		fetch = append(fetch, "+"+ref+":"+ref)
+	}
+	err = m.over(ctx, s, nil, fetch...)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ type Pushed struct {
 	Dir        string   // of the mirror
 	Env        []string // with which git sees the quarantine, too
 	New        []string // ids that refs are to have
-	Known      []string // ids that the upstream's refs have
+	Known      []string // ids that the upstream's branches and tags have
 }
 
 // Judge decides whether a push may go on. It returns nil, or why not: a Refused is
@@ -295,8 +295,10 @@ func (p *push) judge(ctx context.Context) *refusal {
 	for _, c := range p.commands {
 		pushed.New = append(pushed.New, c.New)
 	}
-	for _, id := range p.known {
-		pushed.Known = append(pushed.Known, id)
+	for ref, id := range p.known {
+		if !slices.Contains(p.mirror.also, ref) {
+			pushed.Known = append(pushed.Known, id)
+		}
 	}
 	slices.Sort(pushed.Known)
 	pushed.Known = slices.Compact(pushed.Known)

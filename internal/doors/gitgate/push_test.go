@@ -36,6 +36,9 @@ func TestAPushReachesTheUpstreamAfterItWasJudged(t *testing.T) {
 	if w.Ref("widgets.git", pushable) != id || len(w.judged) != 2 || len(w.judged[1].Known) != 2 {
 		t.Errorf("a second push: %+v", w.judged)
 	}
+	if got := w.log.moved(); !slices.Equal(got, []string{pushable + " " + w.judged[0].New[0], pushable + " " + id}) {
+		t.Errorf("the end lines tell of %v", got)
+	}
 	w.log.checkLines(t)
 	left, err := filepath.Glob(filepath.Join(w.door.options.Dir, "mirrors", "push-*"))
 	if err != nil || len(left) != 0 {

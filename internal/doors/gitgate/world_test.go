@@ -168,6 +168,18 @@ func (l *memoryLog) full() {
 	l.fail = true
 }
 
+// moved are the refs that end lines tell of, each with its commit.
+func (l *memoryLog) moved() (all []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		for _, m := range line.Moved {
+			all = append(all, m.Ref+" "+m.Commit)
+		}
+	}
+	return all
+}
+
 // rules gives the rules of the refusals so far.
 func (l *memoryLog) rules() []string {
 	l.mu.Lock()
