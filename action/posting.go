@@ -153,15 +153,16 @@ func (t *telling) text(ctx context.Context, d done) string {
 	if d.suite != nil {
 		text += "\n## Sandbox-escape suite\n\n" + d.suite.Brief()
 	}
-	if text += "\n" + strings.TrimSpace(t.log()) + "\n"; len([]rune(text)) > forge.MaxBody-1000 {
-		text = "**bot-bottle**: " + description(d) + ". The report is too long for a comment; it is on the host." + t.log() + "\n"
+	if d.pull != nil {
+		text = fmt.Sprintf("Pull request #%d has the work.\n\n", d.pull.Number) + text
 	}
-	return text
+	text += "\n" + strings.TrimSpace(t.log()) + "\n"
+	return fitting(text, "**bot-bottle**: "+description(d)+". The report is too long for a comment; it is on the host."+t.log()+"\n")
 }
 
-// public is the report, without what nobody may see.
+// public is the report with the agent's answer, without what nobody may see.
 func (t *telling) public(ctx context.Context, d done) string {
-	return public(ctx, summary(d.Result), append(slices.Clone(d.Secrets), t.in.Token)...)
+	return public(ctx, summary(d.Result), append(slices.Clone(d.Secrets), t.in.Token)...) + answer(ctx, d, t.in.Token)
 }
 
 // stateOf is success for what passed alone: a step may pass with less (`fail-on`).

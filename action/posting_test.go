@@ -172,12 +172,12 @@ func TestTheIssueIsOpenWhileTheSuiteIsRed(t *testing.T) {
 	}}
 	stopped, refused := passed(), Refusal(term.Errorf(term.StagePreflight, "", "this host can't"))
 	stopped.Report.Outcome.Verdict = report.Stopped
-	end(done{passed(), &escape.Report{Held: true}})
+	end(done{Result: passed(), suite: &escape.Report{Held: true}})
 	end(done{Result: stopped})
 	if len(w.board.Issues) != 0 {
 		t.Fatalf("opened for nothing: %+v", w.board.Issues)
 	}
-	end(done{passed(), &red})
+	end(done{Result: passed(), suite: &red})
 	end(done{Result: stopped})
 	if len(w.board.Issues) != 1 || w.board.Issues[0].Title != "bot-bottle: the sandbox-escape suite is red on box" {
 		t.Fatalf("got %+v", w.board.Issues)
@@ -190,7 +190,7 @@ func TestTheIssueIsOpenWhileTheSuiteIsRed(t *testing.T) {
 	if len(w.board.Issues) != 1 || !strings.Contains(w.board.Issues[0].Body, "The suite did not run") {
 		t.Errorf("got %+v", w.board.Issues)
 	}
-	end(done{passed(), &escape.Report{Held: true}})
+	end(done{Result: passed(), suite: &escape.Report{Held: true}})
 	if len(w.board.Issues) != 0 || len(w.board.Closed) != 1 || !strings.Contains(w.board.Closed[0].Body, "holds again") {
 		t.Errorf("got %+v, %+v", w.board.Issues, w.board.Closed)
 	}

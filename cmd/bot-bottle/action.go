@@ -168,6 +168,9 @@ func (w *world) planRequest(ctx context.Context, req runner.Request) (plan runne
 		return plan, err
 	}
 	req.AgentDirs, req.Lookup = agentFolders("", os.Getenv), os.LookupEnv
+	if req.Job != nil {
+		req.Self = w.config.Self(req.Job.Server, req.Job.Repository)
+	}
 	req.Backend = cmp.Or(req.Backend, w.settings.Backend)
 	if err := runner.CheckBackend(req.Backend, w.deps.Backends); err != nil {
 		return plan, err

@@ -149,9 +149,13 @@ func (m *markdown) rules(rules []RuleCount) {
 	if len(rules) == 0 {
 		return
 	}
-	m.line("\n| refused by rule | times |\n|---|--:|")
+	m.line("\n| refused by rule | times | what in the bottle would allow it |\n|---|--:|---|")
 	for _, r := range rules {
-		m.line("| `%s` | %d |", policyWord(r.Rule), r.Count)
+		line := ""
+		if allowed := AllowedBy(r.Rule); allowed != "" {
+			line = "`" + allowed + "`"
+		}
+		m.line("| `%s` | %d | %s |", policyWord(r.Rule), r.Count, line)
 	}
 }
 
@@ -215,6 +219,6 @@ func (m *markdown) notes(notes []string) {
 }
 
 func (m *markdown) footer(r Report) {
-	m.line("\n---\n\nRun %s on host %s, %s, bot-bottle %s.",
-		Code(r.Run.ID), Code(r.Run.Host), r.Started.UTC().Format(time.RFC3339), Code(r.Versions.BotBottle))
+	m.line("\n---\n\nRun %s on host %s, %s, bot-bottle %s. What was refused, the log and the patch are on that host: %s.",
+		Code(r.Run.ID), Code(r.Run.Host), r.Started.UTC().Format(time.RFC3339), Code(r.Versions.BotBottle), Code("bot-bottle inspect "+r.Run.ID))
 }
