@@ -101,7 +101,7 @@ func keepPull(ctx context.Context, poster forge.Poster, n forge.NewPullRequest) 
 		}
 	}
 	return forge.PullRequest{}, term.Errorf(term.StagePost, n.Head, "opening a pull request of %q: %w", n.Head, err).
-		WithHint("the job's token needs `permissions: {pull-requests: write}`, and GitHub a repository's or organisation's leave for Actions to open pull requests; the branch is pushed")
+		WithHint("the job's token needs `permissions: { pull-requests: write }` and on Gitea `contents: write` too, and GitHub a repository's or organisation's leave for Actions to open pull requests; the branch is pushed")
 }
 
 // maxPullTitle is what forges take of a title without complaint.

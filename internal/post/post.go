@@ -207,7 +207,7 @@ func inPost(err error) error {
 	}
 	told := term.Errorf(term.StagePost, "", "posting: %w", err)
 	if errors.Is(err, forge.ErrRight) || errors.Is(err, forge.ErrAbsent) {
-		told.WithHint("give the workflow `permissions: { issues: write, pull-requests: write, statuses: write }` besides what it has, or say in the input `post` what to leave out")
+		told.WithHint("give the workflow `permissions: { issues: write, pull-requests: write, statuses: write }` besides what it has (Gitea asks for `contents: write` in the place of `statuses`), or say in the input `post` what to leave out")
 	}
 	return told
 }
