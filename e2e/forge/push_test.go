@@ -2,7 +2,10 @@ package forge
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -27,7 +30,7 @@ func (h *host) asked() (job, string, int64) {
 
 // works are the steps of a job on a comment with this command.
 func works(command string) string {
-	return uses("backend: gvisor", "bottle: dev", "pull-request: true", "command: "+command)
+	return uses("backend: gvisor", "bottle: dev", "pull-request: true", "command: "+strconv.Quote(command))
 }
 
 // answered is the only comment of ours below an issue, apart from the one that asked.
@@ -107,4 +110,182 @@ func TestACommentBecomesAPullRequest(t *testing.T) {
 		h.noKeys()
 		h.awaitNothingLeft()
 	})
+}
+
+// pat is a token of GitHub's form without its beginning, which the guest puts before it,
+// so that no command line holds it.
+const pat = "9mKq2VxT7bNcY4sJd0RwEfGhLpZuAi3oX5v8"
+
+func TestPushesThatAreRefusedReachNothing(t *testing.T) {
+	t.Parallel()
+	rootOnly(t)
+	h := newHost(t, "refused", true)
+	h.mayPush("")
+	for name, c := range map[string]struct{ change, said, rule, told string }{
+		"a secret":   {"printf token=gh%s_%s p " + pat + " > notes", "gitleaks: rule github-pat, line 1", "secret", ""},
+		"a workflow": {"mkdir -p .gitea/workflows && echo 'on: push' > .gitea/workflows/x.yml", "which a forge or the host would run or obey", "protected-path", "git-gate: {repos: {NAME: {protected: [FILE]}}}"},
+		"main":       {"echo x > x", "the bottle does not list", "ref-not-listed", "git-gate: {repos: {NAME: {push: [REF]}}}"},
+	} {
+		to := ""
+		if name == "main" {
+			to = " origin HEAD:main"
+		}
+		must(t, h.repo.commit(t.Context(), workflow("issue_comment", works(c.change+" && git add -A && git commit -qm x; git push"+to+" 2>&1"))))
+		before := h.repo.headOf(t, "main")
+		j, log, issue := h.asked()
+		if j.Conclusion != "failure" || !strings.Contains(log, c.said) {
+			t.Errorf("%s: the job ended with %q:\n%s", name, j.Conclusion, log)
+		}
+		said := h.answered(issue)
+		if !strings.Contains(said, "| `"+c.rule+"` | 1 |") || !strings.Contains(said, c.told) {
+			t.Errorf("%s: the comment:\n%s", name, said)
+		}
+		if strings.Contains(said, "ghp_"+pat) {
+			t.Errorf("%s: the secret is in the comment:\n%s", name, said)
+		}
+		if branches := h.pushedBranches(); len(branches) != 0 || h.repo.headOf(t, "main") != before {
+			t.Errorf("%s: pushed: %v", name, branches)
+		}
+		h.noKeys()
+	}
+	h.awaitNothingLeft()
+}
+
+// longPush is a job on a push whose agent may push, and goes on for longer than any
+// test.
+var longPush = uses("backend: gvisor", "bottle: dev", "command: echo the agent is up; sleep 3600")
+
+// underWayWithKey starts it, and waits until its agent works and the forge has its key.
+func (h *host) underWayWithKey() run {
+	h.t.Helper()
+	r := h.push(longPush)
+	must(h.t, h.repo.awaitLog(h.t.Context(), r, "the agent is up\n"))
+	keys, err := h.repo.deployKeys(h.t.Context())
+	must(h.t, err)
+	if len(keys) != 1 || keys[0].ReadOnly || !strings.HasPrefix(keys[0].Title, "bot-bottle/") {
+		h.t.Fatalf("the agent works, and the keys are %+v", keys)
+	}
+	return r
+}
+
+// status is the newest of the run's commit.
+func (h *host) status(of run) string {
+	h.t.Helper()
+	all, err := h.repo.statuses(h.t.Context(), of.HeadSHA)
+	must(h.t, err)
+	for _, s := range all {
+		if strings.HasPrefix(s.Context, "bot-bottle") {
+			return s.State + ": " + s.Description
+		}
+	}
+	return ""
+}
+
+func TestACancelledJobsKeyIsGone(t *testing.T) {
+	t.Parallel()
+	rootOnly(t)
+	h := newHost(t, "keycancel", true)
+	h.mayPush("")
+	r := h.underWayWithKey()
+	must(t, h.repo.cancel(t.Context(), r))
+	_, log := h.end(r)
+	h.awaitNothingLeft()
+	h.noKeys()
+	t.Log(log)
+	must(t, eventually(t.Context(), "the status tells", func() (bool, error) { return !strings.HasPrefix(h.status(r), "pending"), nil }))
+}
+
+// This runner calls a job that it was told to stop a success: what is to be believed is
+// our status.
+func TestAJobOfAStoppedRunnerIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	rootOnly(t)
+	h := newHost(t, "keyterm", true)
+	h.mayPush("")
+	r := h.underWayWithKey()
+	must(t, h.runner.signal(syscall.SIGTERM))
+	must(t, h.runner.await())
+	h.awaitNothingLeft()
+	h.noKeys()
+	if s := h.status(r); strings.HasPrefix(s, "success") || strings.HasPrefix(s, "pending") || s == "" {
+		t.Errorf("the status is %q", s)
+	}
+}
+
+func TestTheNextJobRemovesAKilledServicesKey(t *testing.T) {
+	t.Parallel()
+	rootOnly(t)
+	h := newHost(t, "keykill", true)
+	h.mayPush("")
+	h.underWayWithKey()
+	h.killService()
+	if keys, err := h.repo.deployKeys(t.Context()); err != nil || len(keys) != 1 {
+		t.Fatalf("keys: %+v, %v", keys, err)
+	}
+	h.start()
+	h.succeeds(uses("backend: gvisor", "command: echo the next one"), "the next one\n")
+	h.awaitNothingLeft()
+	h.noKeys()
+}
+
+// fork makes one of the repository for the account.
+func (r *repository) fork(t *testing.T, as *client) *repository {
+	t.Helper()
+	must(t, as.post(t.Context(), r.path("/forks"), map[string]any{}, nil))
+	return &repository{r.forge, as.login, r.name, as}
+}
+
+func TestAForksPullRequestStartsNoBottle(t *testing.T) {
+	t.Parallel()
+	rootOnly(t)
+	h := newHost(t, "fork", true)
+	h.mayPush("")
+	must(t, h.repo.commit(t.Context(), workflow("issue_comment", works("echo $((40+2)) worked"))))
+	fork := h.repo.fork(t, theForge(t).rob)
+	must(t, fork.commit(t.Context(), map[string]string{"evil": "x"}))
+	var made struct{ Number int64 }
+	must(t, fork.as.post(t.Context(), h.repo.path("/pulls"), map[string]any{"head": "rob:main", "base": "main", "title": "harmless"}, &made))
+	j, log := h.end(h.commented(h.repo.as, made.Number, "@bottle please"))
+	if j.Conclusion != "failure" || !strings.Contains(log, "fork") || strings.Contains(log, "42 worked") {
+		t.Errorf("the job ended with %q:\n%s", j.Conclusion, log)
+	}
+	if runs := h.bottleRuns("--all"); len(runs) != 0 {
+		t.Errorf("runs: %+v", runs)
+	}
+	h.noKeys()
+}
+
+func TestAnAgentCantSpeakToTheRunner(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, "commands", true)
+	for i, line := range []string{"::set-output name=branch::evil", "::error::evil", "##[error]evil", "::add-mask::e", "::stop-commands::x", "::save-state name=handle::evil", "::set-env name=PATH::/evil", "\\r::error::evil"} {
+		log := h.succeeds(uses("backend: gvisor", "post: none", "command: "+strconv.Quote("printf '%b\\n' '"+line+"'; echo said "+fmt.Sprint(i))), fmt.Sprintf("said %d\n", i))
+		if strings.Contains(log, "\n"+line) || strings.Contains(log, "Z ::") && strings.Contains(log, "Z "+line) {
+			t.Errorf("%q reached the runner:\n%s", line, log)
+		}
+	}
+	h.awaitNothingLeft()
+}
+
+func TestTheNightlyGateRunsBySchedule(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, "nightly", true)
+	b, err := os.ReadFile("../../workflows/gitea/nightly-escape.yml")
+	must(t, err)
+	text := strings.Replace(string(b), "17 3 * * *", "* * * * *", 1)
+	text, _, found := strings.Cut(text, "      - if: always()") // there is no mirror of upload-artifact here
+	if !found || !strings.Contains(text, "* * * * *") {
+		t.Fatalf("the workflow has changed:\n%s", b)
+	}
+	r := h.started(func() error {
+		return h.repo.commit(t.Context(), map[string]string{".gitea/workflows/nightly.yml": text})
+	})
+	j, log := h.end(r)
+	if j.Conclusion != "success" || !strings.Contains(log, "triggered by event: schedule") || !strings.Contains(log, "held  N03") {
+		t.Errorf("the job ended with %q:\n%s", j.Conclusion, log)
+	}
+	if s := h.status(r); s != "success: passed" {
+		t.Errorf("the status is %q", s)
+	}
+	h.awaitNothingLeft()
 }

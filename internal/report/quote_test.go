@@ -9,10 +9,10 @@ import (
 
 func TestAQuotationIsOneBlock(t *testing.T) {
 	for text, want := range map[string]string{
-		"done":                        "```text\ndone\n```\n",
-		"\n a\n\tb \n\n":              "```text\na\n\tb\n```\n",
+		"done":                         "```text\ndone\n```\n",
+		"\n a\n\tb \n\n":               "```text\na\n\tb\n```\n",
 		"```\n@ada <b>x</b>\n```\nend": "````text\n```\n@ada <b>x</b>\n```\nend\n````\n",
-		"a\x1b[31m\u202eb\xff":        "```text\nab\uFFFD\n```\n",
+		"a\x1b[31m\u202eb\xff":         "```text\nab\uFFFD\n```\n",
 	} {
 		if got := Quote(text); got != want {
 			t.Errorf("%q: got %q", text, got)
