@@ -51,7 +51,7 @@ func TestTheWorkflowsArePinnedAndHaveLeastRights(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if all, good := strings.Count(string(text), " uses:"), len(pinned.FindAllString(string(text), -1)); all != good || all == 0 {
+		if all, good := strings.Count(string(text), " uses:"), len(pinned.FindAllString(string(text), -1)); all != good || all == 0 && !strings.Contains(string(text), "run: bot-bottle ") {
 			t.Errorf("%s: %d of %d actions are pinned", path, good, all)
 		}
 		if !strings.Contains(string(text), "\npermissions: {") || strings.Contains(string(text), "write-all") {

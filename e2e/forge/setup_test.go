@@ -222,3 +222,45 @@ func TestTheWorkflowThatSweepsRemovesTheKeysOfLostHosts(t *testing.T) {
 		t.Errorf("deploy keys: %+v %v", keys, err)
 	}
 }
+
+// pushing is a bottle that may push to the host's repository with a key of the run's
+// own.
+func (h *host) pushing() string {
+	h.t.Helper()
+	lines, err := h.forge.hostKey(h.t.Context())
+	must(h.t, err)
+	for _, line := range strings.Split(lines, "\n") {
+		if _, key, ok := strings.Cut(line, " "); ok && !strings.HasPrefix(line, "#") {
+			return fmt.Sprintf("---\nfor: {repositories: [%q]}\ngit-gate:\n  user: {name: Agent, email: agent@forge.invalid}\n  repos:\n    self: {url: %q, host_key: %q, key: {provider: gitea, server: %q}}\n---\n",
+				h.repo.fullName(), h.repo.sshURL(), key, h.forge.url)
+		}
+	}
+	h.t.Fatalf("no host key in %q", lines)
+	return ""
+}
+
+// The bot's token makes the key, the key pushes, and with the run it is gone.
+func TestADeployKeyOfTheForgeLivesForOneRun(t *testing.T) {
+	t.Parallel()
+	h := ready(t, "deploy-key")
+	h.configure("bottles/dev.md", h.pushing())
+	script := "set -e; git clone -q " + h.repo.sshURL() + " c; cd c; echo x > x; git add x; git commit -qm x; git push -q origin HEAD:$BOT_BOTTLE_BRANCH; echo pushed"
+	// Not for a push, or the push would start the next job.
+	must(t, h.repo.commit(t.Context(), workflow("issue_comment", uses("backend: gvisor", "bottle: dev", "command: "+script))))
+	issue, err := h.repo.issue(t.Context(), h.repo.as, "the colour", "it is wrong")
+	must(t, err)
+	j, log := h.end(h.commented(h.repo.as, issue, "@bottle please"))
+	if j.Conclusion != "success" || !strings.Contains(log, "pushed\n") {
+		t.Errorf("the job ended with %q:\n%s", j.Conclusion, log)
+	}
+	branches, err := h.repo.branches(t.Context())
+	if err != nil || len(branches) != 2 || !strings.HasPrefix(branches[0].Name, "bottle/") {
+		t.Fatalf("branches: %+v %v", branches, err)
+	}
+	must(t, h.repo.as.get(t.Context(), h.repo.path("/contents/x?ref="+branches[0].Name), nil))
+	keys, err := h.repo.deployKeys(t.Context())
+	if err != nil || len(keys) != 0 {
+		t.Errorf("deploy keys: %+v %v", keys, err)
+	}
+	h.awaitNothingLeft()
+}
