@@ -106,7 +106,8 @@ func TestTheHostsTokenNeedsAdministrationAndOneScope(t *testing.T) {
 }
 
 // ready gives a host that was set up as docs/setup/gitea.md says: its token is a
-// bot's, which administers the repository and has no more than hostScope.
+// bot's, which administers the repository and has no more than hostScope, and the
+// bottle may push to the job's repository.
 func ready(t *testing.T, name string) *host {
 	t.Helper()
 	rootOnly(t)
@@ -114,12 +115,31 @@ func ready(t *testing.T, name string) *host {
 	bot, err := theForge(t).newBot(t.Context(), "bot-of-"+name, hostScope)
 	must(t, err)
 	must(t, h.repo.collaborator(t.Context(), bot.login, "admin"))
-	h.trustWith(bot.token)
+	h.write("home/forge-token", bot.token+"\n")
+	h.configure("config.yaml", fmt.Sprintf("forges:\n  - url: %s\n    token: \"file:%s/home/forge-token\"\n    ssh: git@%s\n    host_key: %s\n", h.forge.url, h.dir, h.forge.ssh, h.hostKey()))
+	h.configure("bottles/claude-dev.md", fmt.Sprintf("---\nfor: {repositories: [%s]}\ngit-gate:\n  user: {name: Claude, email: bottle@forge.invalid}\n  repos: {self: {key: {provider: gitea}}}\n---\n", h.repo.fullName()))
 	return h
 }
 
-// copied is the workflow that is there to be copied, with a command in place of the
-// bottle: an agent would need a model.
+// hostKey is what `bot-bottle hostkey` says that the forge's SSH server has: the first
+// of its lines, without the name.
+func (h *host) hostKey() string {
+	h.t.Helper()
+	lines, err := h.bottle(h.t.Context(), "hostkey", h.forge.ssh)
+	must(h.t, err)
+	line, _, _ := strings.Cut(lines, "\n")
+	_, key, ok := strings.Cut(line, " ")
+	if !ok {
+		h.t.Fatalf("no host key in %q", lines)
+	}
+	return key
+}
+
+// work is what the agent of a copied workflow does.
+const work = "echo a change > new.txt; git add new.txt; git commit -qm done; git push -q; echo worked"
+
+// copied is the workflow that is there to be copied, with a command for the bottle: an
+// agent would need a model.
 func copied(t *testing.T, name string) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("../../workflows", name))
@@ -128,11 +148,12 @@ func copied(t *testing.T, name string) map[string]string {
 	if strings.Contains(name, "agent-") && !strings.Contains(string(text), with) {
 		t.Fatalf("%s has no %q", name, with)
 	}
-	changed := strings.ReplaceAll(string(text), with, "with: { backend: gvisor, command: echo worked }")
+	changed := strings.ReplaceAll(string(text), with, "with: { bottle: claude-dev, pull-request: true, backend: gvisor, command: \"set -e; "+work+"\" }")
 	return map[string]string{".gitea/workflows/" + filepath.Base(name): changed}
 }
 
-// endedWell looks at the job, the comment that tells of it and the commit's status.
+// endedWell looks at the job, the comment that tells of it, the commit's status, and the
+// pull request of what was pushed. The key that pushed it is gone.
 func (h *host) endedWell(of run, issue int64) {
 	h.t.Helper()
 	j, log := h.end(of)
@@ -152,6 +173,15 @@ func (h *host) endedWell(of run, issue int64) {
 	}
 	if !found {
 		h.t.Errorf("statuses: %+v", all)
+	}
+	pulls, err := h.repo.pullRequests(h.t.Context())
+	must(h.t, err)
+	if len(pulls) == 0 || pulls[0].State != "open" || !strings.HasPrefix(pulls[0].Head.Ref, "bottle/") || pulls[0].Base.Ref != "main" {
+		h.t.Fatalf("pull requests: %+v", pulls)
+	}
+	must(h.t, h.repo.as.get(h.t.Context(), h.repo.path("/contents/new.txt?ref="+pulls[0].Head.Ref), nil))
+	if keys, err := h.repo.deployKeys(h.t.Context()); err != nil || len(keys) != 0 {
+		h.t.Errorf("deploy keys: %+v %v", keys, err)
 	}
 	h.awaitNothingLeft()
 }
@@ -221,46 +251,4 @@ func TestTheWorkflowThatSweepsRemovesTheKeysOfLostHosts(t *testing.T) {
 	if err != nil || len(keys) != 1 || keys[0].Title != "somebody's own" {
 		t.Errorf("deploy keys: %+v %v", keys, err)
 	}
-}
-
-// pushing is a bottle that may push to the host's repository with a key of the run's
-// own.
-func (h *host) pushing() string {
-	h.t.Helper()
-	lines, err := h.forge.hostKey(h.t.Context())
-	must(h.t, err)
-	for _, line := range strings.Split(lines, "\n") {
-		if _, key, ok := strings.Cut(line, " "); ok && !strings.HasPrefix(line, "#") {
-			return fmt.Sprintf("---\nfor: {repositories: [%q]}\ngit-gate:\n  user: {name: Agent, email: agent@forge.invalid}\n  repos:\n    self: {url: %q, host_key: %q, key: {provider: gitea, server: %q}}\n---\n",
-				h.repo.fullName(), h.repo.sshURL(), key, h.forge.url)
-		}
-	}
-	h.t.Fatalf("no host key in %q", lines)
-	return ""
-}
-
-// The bot's token makes the key, the key pushes, and with the run it is gone.
-func TestADeployKeyOfTheForgeLivesForOneRun(t *testing.T) {
-	t.Parallel()
-	h := ready(t, "deploy-key")
-	h.configure("bottles/dev.md", h.pushing())
-	script := "set -e; git clone -q " + h.repo.sshURL() + " c; cd c; echo x > x; git add x; git commit -qm x; git push -q origin HEAD:$BOT_BOTTLE_BRANCH; echo pushed"
-	// Not for a push, or the push would start the next job.
-	must(t, h.repo.commit(t.Context(), workflow("issue_comment", uses("backend: gvisor", "bottle: dev", "command: "+script))))
-	issue, err := h.repo.issue(t.Context(), h.repo.as, "the colour", "it is wrong")
-	must(t, err)
-	j, log := h.end(h.commented(h.repo.as, issue, "@bottle please"))
-	if j.Conclusion != "success" || !strings.Contains(log, "pushed\n") {
-		t.Errorf("the job ended with %q:\n%s", j.Conclusion, log)
-	}
-	branches, err := h.repo.branches(t.Context())
-	if err != nil || len(branches) != 2 || !strings.HasPrefix(branches[0].Name, "bottle/") {
-		t.Fatalf("branches: %+v %v", branches, err)
-	}
-	must(t, h.repo.as.get(t.Context(), h.repo.path("/contents/x?ref="+branches[0].Name), nil))
-	keys, err := h.repo.deployKeys(t.Context())
-	if err != nil || len(keys) != 0 {
-		t.Errorf("deploy keys: %+v %v", keys, err)
-	}
-	h.awaitNothingLeft()
 }
