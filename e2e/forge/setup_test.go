@@ -252,3 +252,31 @@ func TestTheWorkflowThatSweepsRemovesTheKeysOfLostHosts(t *testing.T) {
 		t.Errorf("deploy keys: %+v %v", keys, err)
 	}
 }
+
+// What docs/setup/gitea.md has on Gitea's own command line is the token that its API
+// gives for the jobs of the one repository.
+func TestTheCommandLinesRunnerTokenIsOfOneRepository(t *testing.T) {
+	t.Parallel()
+	f := theForge(t)
+	r, err := f.newRepository(t.Context(), f.ada, "acme", "runner-token", false)
+	must(t, err)
+	other, err := f.newRepository(t.Context(), f.ada, "acme", "runner-token-2", false)
+	must(t, err)
+	said, err := output(t.Context(), f.command(t.Context(), "actions", "generate-runner-token", "--scope", r.fullName()))
+	must(t, err)
+	lines := strings.Fields(said)
+	var own, others struct{ Token string }
+	must(t, r.as.post(t.Context(), r.path("/actions/runners/registration-token"), nil, &own))
+	must(t, r.as.post(t.Context(), other.path("/actions/runners/registration-token"), nil, &others))
+	if token := lines[len(lines)-1]; token != own.Token || token == others.Token {
+		t.Errorf("the command line gave %q, the API %q, and for another repository %q", token, own.Token, others.Token)
+	}
+}
+
+// A server whose DEFAULT_ACTIONS_URL is another finds the action by its whole URL.
+func TestTheActionIsFoundByItsURL(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, "by-url", true)
+	steps := strings.Replace(uses("preflight-only: true"), "bot-bottle/action@v1", h.forge.url+"/bot-bottle/action@v1", 1)
+	h.succeeds(steps, "ok host: ")
+}
