@@ -180,9 +180,7 @@ func (h *host) endedWell(of run, issue int64) {
 		h.t.Fatalf("pull requests: %+v", pulls)
 	}
 	must(h.t, h.repo.as.get(h.t.Context(), h.repo.path("/contents/new.txt?ref="+pulls[0].Head.Ref), nil))
-	if keys, err := h.repo.deployKeys(h.t.Context()); err != nil || len(keys) != 0 {
-		h.t.Errorf("deploy keys: %+v %v", keys, err)
-	}
+	h.noKeys()
 	h.awaitNothingLeft()
 }
 
