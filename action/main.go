@@ -22,6 +22,10 @@ type World struct {
 	Forge func(Environment, Inputs) (forge.Forge, error)
 	// Poster connects to it for writing, with patience.
 	Poster func(Environment, Inputs) (forge.Poster, error)
+	// HostPoster writes as the host, where the job's token has ended with the job, as
+	// that of a cancelled one does on Gitea; nil: the host has no credential for it.
+	// Nothing of a guest's may run when it is called.
+	HostPoster func(Environment) (forge.Poster, error)
 	// Preflight looks at this host for a backend ("": any), and at the workflows of
 	// a checkout ("": none).
 	Preflight func(ctx context.Context, backend, workspace string) (runner.Survey, error)

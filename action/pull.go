@@ -3,7 +3,6 @@ package action
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/bot-bottle/action/internal/forge"
@@ -135,10 +134,10 @@ func fitting(text, instead string) string {
 
 // answer is the end of what the agent printed, as a quotation that means nothing but
 // its text; empty: it printed nothing.
-func answer(ctx context.Context, d done, known ...secret.Value) string {
+func answer(ctx context.Context, d done, known []secret.Value) string {
 	text := report.Tail(d.Report.Dir, runner.AgentLogName)
 	if d.Report.Agent == nil || strings.TrimSpace(text) == "" {
 		return ""
 	}
-	return "\n## The agent's last words\n\n" + public(ctx, report.Quote(text), append(slices.Clone(d.Secrets), known...)...)
+	return "\n## The agent's last words\n\n" + public(ctx, report.Quote(text), known...)
 }

@@ -116,7 +116,7 @@ func TestTheAnswerIsQuotedAndHoldsNoSecret(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, runner.AgentLogName), []byte(said), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := answer(t.Context(), d); got != want && (want != "withheld" || !strings.Contains(got, want) || strings.Contains(got, "horse")) {
+		if got := answer(t.Context(), d, d.Secrets); got != want && (want != "withheld" || !strings.Contains(got, want) || strings.Contains(got, "horse")) {
 			t.Errorf("%q: got %q", said, got)
 		}
 	}

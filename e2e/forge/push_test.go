@@ -258,10 +258,20 @@ func TestAForksPullRequestStartsNoBottle(t *testing.T) {
 func TestAnAgentCantSpeakToTheRunner(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, "commands", true)
-	for i, line := range []string{"::set-output name=branch::evil", "::error::evil", "##[error]evil", "::add-mask::e", "::stop-commands::x", "::save-state name=handle::evil", "::set-env name=PATH::/evil", "\\r::error::evil"} {
-		log := h.succeeds(uses("backend: gvisor", "post: none", "command: "+strconv.Quote("printf '%b\\n' '"+line+"'; echo said "+fmt.Sprint(i))), fmt.Sprintf("said %d\n", i))
-		if strings.Contains(log, "\n"+line) || strings.Contains(log, "Z ::") && strings.Contains(log, "Z "+line) {
-			t.Errorf("%q reached the runner:\n%s", line, log)
+	lines := []string{"::set-output name=branch::evil", "::error::evil", "##[error]evil", "::add-mask::e", "::stop-commands::x", "::save-state name=handle::evil", "::set-env name=PATH::/evil"}
+	command := "printf 'x\\r::error::evil\\n'"
+	for _, line := range lines {
+		command += "; echo '" + line + "'"
+	}
+	log := h.succeeds(uses("backend: gvisor", "post: none", "command: "+strconv.Quote(command+"; echo said $((40+2))")), "said 42\n", "x\n", "set-output:: branch=\n")
+	_, log, found := strings.Cut(log, "::group::agent\n")
+	if !found {
+		t.Fatalf("the log has no agent:\n%s", log)
+	}
+	for line := range strings.Lines(log) {
+		_, said, _ := strings.Cut(line, " ") // behind the time
+		if strings.HasPrefix(said, "::error") || strings.HasPrefix(said, "##[") || strings.Contains(line, "\r") || strings.HasPrefix(said, "::set-env") {
+			t.Errorf("%q reached the runner", line)
 		}
 	}
 	h.awaitNothingLeft()

@@ -12,6 +12,9 @@ import (
 // maxQuoted is how many characters of a string that isn't ours are shown.
 const maxQuoted = 200
 
+// maxCommand is how many characters of the agent's command line are shown.
+const maxCommand = 60
+
 // maxListed is how many changed files are listed; report.json has all.
 const maxListed = 200
 
@@ -46,7 +49,11 @@ func longestRun(s string, char rune) int {
 }
 
 // Markdown renders r for a forge or a browser (CommonMark with GitHub's tables).
-func Markdown(r Report) string {
+func Markdown(r Report) string { return Brief(r) + Details(r) }
+
+// Brief is the part of Markdown that everybody wants to know: how it ended, what came of
+// it, what was refused and what is left.
+func Brief(r Report) string {
 	m := &markdown{}
 	m.line("# %s %s", r.Outcome.Verdict.mark(), r.Outcome.sentence())
 	m.line("")
@@ -54,11 +61,17 @@ func Markdown(r Report) string {
 	m.changes(r.Changes)
 	m.pushes(r.Pushes)
 	m.doors(r.Doors)
+	m.remainders(r.Remainders)
+	m.notes(r.Notes)
+	return m.String()
+}
+
+// Details is the rest of Markdown: by what the job was confined, and where its time went.
+func Details(r Report) string {
+	m := &markdown{}
 	m.proof(r.Proof)
 	m.limits(r)
 	m.stages(r.Stages)
-	m.remainders(r.Remainders)
-	m.notes(r.Notes)
 	m.footer(r)
 	return m.String()
 }
@@ -82,7 +95,7 @@ func (m *markdown) outcome(r Report) {
 	}
 	if a := r.Agent; a != nil {
 		m.line("\nThe agent, %s, ran as %s for %s and %s. It printed %s.",
-			Code(strings.Join(a.Argv, " ")), Code(a.User), term.Duration(a.Duration), a.ending(), term.Bytes(a.Output.Bytes))
+			Code(term.Shorten(neutralize.Text(strings.Join(a.Argv, " ")), maxCommand)), Code(a.User), term.Duration(a.Duration), a.ending(), term.Bytes(a.Output.Bytes))
 	}
 }
 
