@@ -27,12 +27,12 @@ type keyWorld struct {
 	server *sshtest.Server
 }
 
-func newKeyWorld(t *testing.T) *keyWorld {
+func newKeyWorld(t *testing.T, tags ...string) *keyWorld {
 	t.Helper()
 	if os.Getuid() != 0 {
 		testenv.Skip(t, "the host's file of credentials has to be root's")
 	}
-	w := &keyWorld{runnerHost: newRunnerHost(t, false), forge: forgetest.NewKeyForge(t, time.Now()), server: sshtest.New(t)}
+	w := &keyWorld{runnerHost: newRunnerHost(t, false, tags...), forge: forgetest.NewKeyForge(t, time.Now()), server: sshtest.New(t)}
 	w.forge.Add(7, "acme/widgets")
 	w.must(os.Mkdir(w.server.Dir+"/acme", 0o755))
 	w.server.Repository("acme/widgets.git", map[string]string{"README": "hello\n"})
@@ -142,17 +142,13 @@ func TestSweepTakesWhatALostHostLeftAndNothingElse(t *testing.T) {
 	key(fmt.Sprintf("bot-bottle/abcdefgh23/abcdefgh24/%d", future)) // a live one, or forged
 	key(fmt.Sprintf("bot-bottle/../x/%d", past))
 	key("somebody's own")
-	script, flags := w.namespace()
 	sweep := func(more ...string) string {
 		t.Helper()
-		args := append(flags[:len(flags):len(flags)], "sh", "-c", script, w.bin, "sweep", "--server", w.forge.URL, "--repository", "acme/widgets")
-		cmd := exec.CommandContext(t.Context(), "unshare", append(args, more...)...)
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "CI=true"}
-		out, err := cmd.CombinedOutput()
+		out, err := w.verb(nil, append([]string{"sweep", "--server", w.forge.URL, "--repository", "acme/widgets"}, more...)...)
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		return string(out)
+		return out
 	}
 	if out := sweep("--dry-run"); !strings.Contains(out, "would go") || len(w.forge.Held(7)) != 4 {
 		t.Errorf("a dry run: %s", out)
@@ -167,6 +163,15 @@ func TestSweepTakesWhatALostHostLeftAndNothingElse(t *testing.T) {
 	if out := sweep(); !strings.Contains(out, "nothing to sweep") {
 		t.Error(out)
 	}
+}
+
+// verb runs the binary as root on the host, with more variables.
+func (w *keyWorld) verb(env []string, args ...string) (string, error) {
+	script, flags := w.namespace()
+	cmd := exec.CommandContext(w.t.Context(), "unshare", append(append(flags, "sh", "-c", script, w.bin), args...)...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "CI=true"}, env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // killSupervisor kills the action's main process as a power cut would: node, and the

@@ -33,12 +33,12 @@ type step struct {
 	inputs map[string]string
 }
 
-func newRunnerHost(t *testing.T, asUser bool) *runnerHost {
+func newRunnerHost(t *testing.T, asUser bool, tags ...string) *runnerHost {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
 		testenv.Skip(t, "node is missing")
 	}
-	h := &runnerHost{world: newWorld(t, asUser)}
+	h := &runnerHost{world: newWorld(t, asUser, tags...)}
 	var err error
 	h.repository, err = filepath.Abs("..")
 	h.must(err)

@@ -21,6 +21,10 @@ const (
 // effect that gets there, "after-do@guest" at the first of kind guest.
 const CrashVariable = "BOT_BOTTLE_CRASH_AT"
 
+// LandsVariable names the one that says, in a test build, within which time an effect on
+// another host lands, in the place of the time that its maker gives: a duration.
+const LandsVariable = "BOT_BOTTLE_LANDS_IN"
+
 // CrashPoints lists every crash point, in the order in which a run passes them.
 func CrashPoints() []CrashPoint {
 	return []CrashPoint{

@@ -5,6 +5,7 @@ package journal
 import (
 	"os"
 	"syscall"
+	"time"
 )
 
 // crash kills this process if it was asked to die here, as nothing else does:
@@ -16,4 +17,12 @@ func crash(at CrashPoint, kind string) {
 	}
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {} // until the signal is delivered
+}
+
+// landing is landsIn, or what a test wants in its place.
+func landing(landsIn time.Duration) time.Duration {
+	if wanted, err := time.ParseDuration(os.Getenv(LandsVariable)); err == nil && landsIn > 0 {
+		return wanted
+	}
+	return landsIn
 }

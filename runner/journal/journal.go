@@ -108,6 +108,7 @@ func New(l *ledger.Ledger, lock *ledger.Lock, registry Registry) *Journal {
 // do's own time limit and what the request may spend on the way. Do's context
 // ends then, so that nothing is sent later.
 func (j *Journal) Effect(ctx context.Context, kind string, args any, landsIn time.Duration, do func(context.Context) error) error {
+	landsIn = landing(landsIn)
 	o, err := j.intend(ctx, kind, args, landsIn)
 	if err != nil {
 		return err
