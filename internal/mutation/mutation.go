@@ -46,5 +46,6 @@ const (
 	GitAnyRef       Point = "git-any-ref"       // a push may change any ref
 	GitScan         Point = "git-scan"          // a push is not scanned for secrets
 	GitAnyPath      Point = "git-any-path"      // a push may change what a forge or the host would run
+	GitHostWorkflow Point = "git-host-workflow" // a push may be what a workflow runs on the host
 	TriggerAnybody  Point = "trigger-anybody"   // who caused a job need not be able to write
 )
