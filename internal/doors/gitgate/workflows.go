@@ -139,7 +139,7 @@ func (h hostJobs) err(name string) error {
 	if h.none() {
 		return nil
 	}
-	err := term.Errorf(term.StagePreflight, name, "looking at the workflows of %q: what the agent pushes there would run on the host, outside of any bottle: %s", name, strings.Join(h.told(), "; ")).
+	err := term.Errorf(term.StagePreflight, "", "looking at the workflows of %q: what the agent pushes there would run on the host, outside of any bottle: %s", name, strings.Join(h.told(), "; ")).
 		WithHint("let them start on pushes to protected branches only, or run them in a container")
 	if line := h.accepting(); line != "" {
 		err.WithHint("or accept them with `%s` under `git-gate.repos.%s` of the bottle", line, name)

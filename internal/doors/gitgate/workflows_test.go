@@ -3,6 +3,7 @@ package gitgate
 import (
 	"context"
 	"errors"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,8 +34,9 @@ func buildWorld(t *testing.T, files map[string]string, accepted ...string) *worl
 		o.Repositories[0].Push.Refs = append(o.Repositories[0].Push.Refs, "refs/heads/release/1", "refs/tags/*")
 		o.Repositories[0].Push.HostWorkflows = accepted
 	})
-	w.Commit("widgets.git", "main", map[string]string{"Makefile": "all:\n"})
-	w.Commit("widgets.git", "main", files)
+	all := map[string]string{"Makefile": "all:\n"}
+	maps.Copy(all, files)
+	w.Commit("widgets.git", "main", all)
 	return w
 }
 
