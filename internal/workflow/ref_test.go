@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -82,4 +83,39 @@ func TestNamesOfWorkflowFiles(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
+}
+
+// What passes for one name below a prefix has to pass for all that is below it.
+func FuzzAllBelow(f *testing.F) {
+	f.Add("**,!bottle/*", "a/b", false)
+	f.Add("bott?le/**", "x", true)
+	f.Add("**/x,!b*", "x", false)
+	f.Fuzz(func(t *testing.T, patterns, below string, ignore bool) {
+		if len(patterns) > 200 || len(below) > 60 || strings.Contains(below, "*") {
+			return
+		}
+		var list []any
+		for p := range strings.SplitSeq(patterns, ",") {
+			list = append(list, p)
+		}
+		filter := map[string]any{map[bool]string{false: "branches", true: "branches-ignore"}[ignore]: list}
+		if readRef("refs/heads/bottle/"+below).passes(filter) && !readRef("refs/heads/bottle/*").passes(filter) {
+			t.Errorf("%q passes by %v, and not all that is below", below, filter)
+		}
+	})
+}
+
+func FuzzMatchIsWhatARegularExpressionSays(f *testing.F) {
+	f.Add("a*b?c**", "aab/c")
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		r := ref{name: name}
+		so := r.matches(pattern)
+		if so == maybe || len(pattern) > 60 || len(name) > 60 || strings.Contains(name, "\n") {
+			return
+		}
+		expression := regexp.MustCompile("^" + strings.NewReplacer(".", `\.`, "**", ".*", "*", "[^/]*", "?", "?", "^", `\^`, "$", `\$`, "(", `\(`, ")", `\)`, "|", `\|`, "{", `\{`, "}", `\}`).Replace(strings.ReplaceAll(pattern, "***", "**")) + "$")
+		if expression.MatchString(name) != (so == yes) {
+			t.Errorf("%q and %q: %d", pattern, name, so)
+		}
+	})
 }
