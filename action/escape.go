@@ -21,7 +21,7 @@ func (w World) attack(ctx context.Context, v *voice, h Handover, in Inputs) done
 	}
 	defer suite.Close()
 	result := w.Attack(ctx, h.runName(), in.Backend, suite, v)
-	return done{result, w.tellSuite(v, suite, result.Report.Dir)}
+	return done{Result: result, suite: w.tellSuite(v, suite, result.Report.Dir)}
 }
 
 // quickly gives the suite that is to run in the job's own bottle, or nil.

@@ -3,6 +3,7 @@ package action
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/bot-bottle/action/internal/escape"
 	"github.com/bot-bottle/action/internal/forge"
@@ -21,6 +22,10 @@ type World struct {
 	Forge func(Environment, Inputs) (forge.Forge, error)
 	// Poster connects to it for writing, with patience.
 	Poster func(Environment, Inputs) (forge.Poster, error)
+	// HostPoster writes as the host, where the job's token has ended with the job, as
+	// that of a cancelled one does on Gitea; nil: the host has no credential for it.
+	// Nothing of a guest's may run when it is called.
+	HostPoster func(Environment) (forge.Poster, error)
 	// Preflight looks at this host for a backend ("": any), and at the workflows of
 	// a checkout ("": none).
 	Preflight func(ctx context.Context, backend, workspace string) (runner.Survey, error)
@@ -56,19 +61,26 @@ func Main(ctx context.Context, h Handover, w World) runner.ExitCode {
 // a job starts no attack either, and is not answered. The suite alone, which works
 // on nothing that anybody wrote, needs nobody's leave.
 func (w World) do(ctx context.Context, v *voice, h Handover, in Inputs, env Environment) runner.Result {
-	var req runner.Request
-	where := place{Commit: env.SHA}
+	a := assignment{where: place{Commit: env.SHA}}
 	if !in.alone() {
 		var err error
-		if req, where, err = w.request(ctx, h, in, env); err != nil {
+		if a, err = w.assignment(ctx, h, in, env); err != nil {
 			return Refusal(err)
 		}
 	}
-	told, err := w.begin(ctx, v, h, in, env, where)
+	told, err := w.begin(ctx, v, h, in, env, a.where)
 	if err != nil {
 		return Refusal(err)
 	}
-	return told.end(ctx, w.work(ctx, v, h, in, req))
+	return told.end(ctx, w.propose(ctx, in, env, a, w.work(ctx, v, h, in, a.request)))
+}
+
+// assignment is a job as it was asked for.
+type assignment struct {
+	request runner.Request
+	where   place
+	base    string // branch that a pull request is to go into; empty: none is known
+	title   string // of what asked, in somebody's words; may be empty
 }
 
 // done is what came of a step. suite is nil where none was asked for, or it came to
@@ -76,6 +88,7 @@ func (w World) do(ctx context.Context, v *voice, h Handover, in Inputs, env Envi
 type done struct {
 	runner.Result
 	suite *escape.Report
+	pull  *forge.PullRequest // nil: none was opened
 }
 
 // work attacks and does the job, whichever is asked for. The quick suite runs in the
@@ -97,7 +110,7 @@ func (w World) work(ctx context.Context, v *voice, h Handover, in Inputs, req ru
 	if suite != nil {
 		d.suite = w.tellSuite(v, suite, result.Report.Dir)
 	}
-	d.Result = posted(result, in)
+	d.Result = result
 	return d
 }
 
@@ -108,19 +121,6 @@ func Refusal(err error) runner.Result {
 		Verdict: report.VerdictOf(int(code)), ExitCode: int(code),
 		Stage: string(term.StageOf(err, term.StageUsage)), Reason: err.Error(), Hints: term.Hints(err),
 	}}}
-}
-
-// posted says that what the input pull-request asks for was not done: this
-// version pushes nothing. It is an error only where there is something to post.
-func posted(r runner.Result, in Inputs) runner.Result {
-	if !in.PullRequest || r.Code != runner.ExitOK || patchFile(r.Report) == "" {
-		return r
-	}
-	err := term.Errorf(term.StagePost, "", "opening a pull request: this version of bot-bottle pushes nothing; the changes are in %q", patchFile(r.Report)).
-		WithHint("take the output `patch` in a later step")
-	told := Refusal(err)
-	r.Code, r.Err, r.Report.Outcome = told.Code, err, told.Report.Outcome
-	return r
 }
 
 // tell hands the result to the runner: the error as an annotation, the report as
@@ -187,30 +187,34 @@ func (v *voice) findings(subject string, findings []preflight.Finding) {
 	}
 }
 
-// request is everything between the inputs and the run: who asked, for what, on
+// assignment is everything between the inputs and the run: who asked, for what, on
 // what, and where that is answered.
-func (w World) request(ctx context.Context, h Handover, in Inputs, env Environment) (req runner.Request, where place, err error) {
+func (w World) assignment(ctx context.Context, h Handover, in Inputs, env Environment) (a assignment, err error) {
 	event, err := LoadEvent(env.EventName, env.EventPath)
 	if err != nil {
-		return req, where, err
+		return a, err
 	}
 	t, err := TriggerOf(event, env)
 	if err != nil {
-		return req, where, err
+		return a, err
 	}
 	asked, err := w.ask(ctx, in, env, event, t)
 	if err != nil {
-		return req, where, err
+		return a, err
 	}
-	req = runner.Request{
+	a.where, a.base, a.title = placeOf(env, t, asked.facts), baseBranch(env, event, asked.facts.PullRequest), event.title()
+	a.request = runner.Request{
 		Name: h.runName(), Bottles: in.Bottles, Agent: in.Agent, Prompt: asked.prompt, Model: in.Model,
 		Backend: in.Backend, Timeout: in.Timeout, ReportDir: in.ReportDir,
-		Job: &manifest.Job{Repository: env.Repository, Event: env.EventName, Ref: env.Ref},
+		Job: &manifest.Job{Server: env.ServerURL, Repository: env.Repository, Event: env.EventName, Ref: env.Ref},
 	}
 	if in.Command != "" {
-		req.Argv = []string{"/bin/sh", "-c", in.Command}
+		a.request.Argv = []string{"/bin/sh", "-c", in.Command}
 	}
-	return req, placeOf(env, t, asked.facts), w.checkout(ctx, &req, in, env, event, asked.facts)
+	if in.Workspace == "" {
+		a.request.Clone = cloneOf(env, asked.facts.PullRequest)
+	}
+	return a, w.checkout(ctx, &a.request, in, env, event, asked.facts)
 }
 
 // asked is what the forge was asked for.
@@ -272,6 +276,18 @@ func (w World) checkout(ctx context.Context, req *runner.Request, in Inputs, env
 		req.Repository = &runner.RepositoryAgents{Dir: dir, Rev: rev}
 	}
 	return nil
+}
+
+// cloneOf is the job's repository at the commit of the event: of a pull request its
+// head, which may be in nobody's branch.
+func cloneOf(env Environment, pr *forge.PullRequest) *runner.Clone {
+	switch {
+	case pr != nil:
+		return &runner.Clone{Commit: pr.HeadSHA, Ref: fmt.Sprintf("refs/pull/%d/head", pr.Number)}
+	case commitForm.MatchString(env.SHA):
+		return &runner.Clone{Commit: env.SHA}
+	}
+	return &runner.Clone{}
 }
 
 // baseCommit is one that only those who may write have put there: of a pull

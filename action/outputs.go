@@ -26,10 +26,21 @@ func Outputs(r runner.Result) []Output {
 		{"run-id", r.Report.Run.ID},
 		{"report", r.Report.Dir},
 		{"patch", patchFile(r.Report)},
-		{"branch", ""}, // nothing is pushed by this version
+		{"branch", pushed(r.Report).Branch()},
 		{"refused", strconv.FormatInt(refusals(r.Report), 10)},
 		{"backend", r.Report.Backend},
 	}
+}
+
+// pushed is the branch of the job's repository that the agent pushed last; the zero
+// value: none.
+func pushed(r report.Report) (last report.Push) {
+	for _, p := range r.Pushes {
+		if p.Self && p.Branch() != "" {
+			last = p
+		}
+	}
+	return last
 }
 
 // patchFile is the patch, where there is one with something in it.

@@ -128,10 +128,7 @@ func (t *telling) end(ctx context.Context, d done) runner.Result {
 	if t.posting == nil {
 		return d.Result
 	}
-	err := t.posting.End(ctx, t.text(ctx, d), stateOf(d.Result), description(d))
-	if slices.Contains(t.in.Post, post.Issue) {
-		err = errors.Join(err, t.keepIssue(ctx, d))
-	}
+	err := t.asHost(t.say(ctx, d), func() error { return t.say(ctx, d) })
 	if err == nil {
 		err = t.world.leave("")
 	}
@@ -147,21 +144,53 @@ func (t *telling) end(ctx context.Context, d done) runner.Result {
 	return d.Result
 }
 
+// say says how the step ended, in all the ways that are asked for.
+func (t *telling) say(ctx context.Context, d done) error {
+	err := t.posting.End(ctx, t.text(ctx, d), stateOf(d.Result), description(d))
+	if slices.Contains(t.in.Post, post.Issue) {
+		err = errors.Join(err, t.keepIssue(ctx, d))
+	}
+	return err
+}
+
+// asHost has it said again with the host's credential, where err is that the job's
+// counts no more.
+func (t *telling) asHost(err error, again func() error) error {
+	if !errors.Is(err, forge.ErrLogin) || t.world.HostPoster == nil {
+		return err
+	}
+	host, hostErr := t.world.HostPoster(t.env)
+	if hostErr != nil || host == nil {
+		return errors.Join(err, hostErr)
+	}
+	t.poster = host
+	t.posting.Through(host)
+	return again()
+}
+
 // text is the comment at the end.
 func (t *telling) text(ctx context.Context, d done) string {
 	text := t.public(ctx, d)
+	if d.pull != nil {
+		text = fmt.Sprintf("Pull request #%d has the work.\n\n", d.pull.Number) + text
+	}
+	text += "\n" + strings.TrimSpace(t.log()) + "\n"
+	return fitting(text, "**bot-bottle**: "+description(d)+". The report is too long for a comment; it is on the host."+t.log()+"\n")
+}
+
+// public is what may be read of the report: in brief, with the agent's answer, and the
+// rest folded. Each part is withheld by itself.
+func (t *telling) public(ctx context.Context, d done) string {
+	known := append(slices.Clone(d.Secrets), t.in.Token)
+	if d.Report.Run.ID == "" {
+		return public(ctx, summary(d.Result), known...)
+	}
+	text := public(ctx, report.Brief(d.Report), known...) + answer(ctx, d, known)
+	details := public(ctx, report.Details(d.Report), known...)
 	if d.suite != nil {
 		text += "\n## Sandbox-escape suite\n\n" + d.suite.Brief()
 	}
-	if text += "\n" + strings.TrimSpace(t.log()) + "\n"; len([]rune(text)) > forge.MaxBody-1000 {
-		text = "**bot-bottle**: " + description(d) + ". The report is too long for a comment; it is on the host." + t.log() + "\n"
-	}
-	return text
-}
-
-// public is the report, without what nobody may see.
-func (t *telling) public(ctx context.Context, d done) string {
-	return public(ctx, summary(d.Result), append(slices.Clone(d.Secrets), t.in.Token)...)
+	return text + "\n<details><summary>Proof, limits, stages</summary>\n" + details + "\n</details>\n"
 }
 
 // stateOf is success for what passed alone: a step may pass with less (`fail-on`).
@@ -236,7 +265,10 @@ func (w PostWorld) abandon(ctx context.Context, v *voice, h Handover) {
 	if err == nil {
 		t := &telling{world: w.World, in: in, env: env}
 		if err = t.connect(h, where); err == nil {
-			err = t.posting.Abandon(ctx, "**bot-bottle** is gone, and could not say how this ended."+t.log()+"\n", "ended without a word")
+			abandon := func() error {
+				return t.posting.Abandon(ctx, "**bot-bottle** is gone, and could not say how this ended."+t.log()+"\n", "ended without a word")
+			}
+			err = t.asHost(abandon(), abandon)
 		}
 	}
 	if err != nil {

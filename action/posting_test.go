@@ -112,6 +112,28 @@ func TestWhatCanNotBePostedFailsAStepThatPassed(t *testing.T) {
 	}
 }
 
+// Gitea takes the token of a cancelled job for nothing; its end is said as the host.
+func TestTheEndOfACancelledJobIsSaidAsTheHost(t *testing.T) {
+	w := newPostingWorld(t)
+	host := forgetest.NewBoard(forge.User{ID: 8, Login: "bottle"})
+	w.World.HostPoster = func(Environment) (forge.Poster, error) { return host, nil }
+	w.World.Run = func(context.Context, runner.Request, runner.Output, runner.Progress) runner.Result {
+		w.board.Fail = func(string) error { return fmt.Errorf("no: %w", forge.ErrLogin) }
+		w.result.Code, w.result.Report.Outcome = runner.ExitBroken, report.Outcome{Verdict: report.Stopped, ExitCode: 130}
+		return w.result
+	}
+	w.main(map[string]string{"command": "true"})
+	if s := host.Statuses[commit]; len(s) != 1 || s[0].State != forge.Error || s[0].Description != "stopped" {
+		t.Errorf("got %+v; %s", s, w.out.String())
+	}
+	w = newPostingWorld(t)
+	w.World.HostPoster = func(Environment) (forge.Poster, error) { t.Error("the host was asked for"); return nil, nil }
+	w.board.Fail = func(string) error { return fmt.Errorf("no: %w", forge.ErrRight) }
+	if code := w.main(map[string]string{"command": "true"}); code != runner.ExitPost {
+		t.Errorf("a right is missing: %d", code)
+	}
+}
+
 func TestPostSaysThatMainWasKilled(t *testing.T) {
 	w := newPostingWorld(t)
 	w.World.Run = func(context.Context, runner.Request, runner.Output, runner.Progress) runner.Result {
@@ -172,12 +194,12 @@ func TestTheIssueIsOpenWhileTheSuiteIsRed(t *testing.T) {
 	}}
 	stopped, refused := passed(), Refusal(term.Errorf(term.StagePreflight, "", "this host can't"))
 	stopped.Report.Outcome.Verdict = report.Stopped
-	end(done{passed(), &escape.Report{Held: true}})
+	end(done{Result: passed(), suite: &escape.Report{Held: true}})
 	end(done{Result: stopped})
 	if len(w.board.Issues) != 0 {
 		t.Fatalf("opened for nothing: %+v", w.board.Issues)
 	}
-	end(done{passed(), &red})
+	end(done{Result: passed(), suite: &red})
 	end(done{Result: stopped})
 	if len(w.board.Issues) != 1 || w.board.Issues[0].Title != "bot-bottle: the sandbox-escape suite is red on box" {
 		t.Fatalf("got %+v", w.board.Issues)
@@ -190,7 +212,7 @@ func TestTheIssueIsOpenWhileTheSuiteIsRed(t *testing.T) {
 	if len(w.board.Issues) != 1 || !strings.Contains(w.board.Issues[0].Body, "The suite did not run") {
 		t.Errorf("got %+v", w.board.Issues)
 	}
-	end(done{passed(), &escape.Report{Held: true}})
+	end(done{Result: passed(), suite: &escape.Report{Held: true}})
 	if len(w.board.Issues) != 0 || len(w.board.Closed) != 1 || !strings.Contains(w.board.Closed[0].Body, "holds again") {
 		t.Errorf("got %+v, %+v", w.board.Issues, w.board.Closed)
 	}

@@ -211,8 +211,8 @@ func TestTheWorkflowsUseWhatTheActionHas(t *testing.T) {
 
 func TestTheReadmesWorkflowIsTheOneToCopy(t *testing.T) {
 	var file workflow
-	decode(t, "../workflows/agent-on-comment.yml", &file)
+	decode(t, "../workflows/gitea/agent-on-comment.yml", &file)
 	if got := readmeWorkflow(t); !reflect.DeepEqual(got, file) {
-		t.Errorf("the README has %+v, workflows/ has %+v", got, file)
+		t.Errorf("the README has %+v, workflows/gitea has %+v", got, file)
 	}
 }

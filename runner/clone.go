@@ -25,23 +25,25 @@ type Clone struct {
 	Ref    string // where the upstream has the commit, too: "refs/pull/7/head"; empty: in a branch or tag
 }
 
-// clone gives what the request's clone is of; nil: the bottle doesn't declare the job's
-// repository, or no clone is asked for.
-func (p *Plan) clone(req Request) *Clone {
-	if req.Clone == nil {
-		return nil
+// selfRemote names the remote that is the job's own repository; empty: the bottle
+// declares none.
+func selfRemote(p policy.Policy, req Request) string {
+	for _, g := range p.Git {
+		if isSelf(g, req) {
+			return g.Name
+		}
 	}
-	i := slices.IndexFunc(p.Policy.Git, func(g policy.GitRemote) bool { return isSelf(g, req) })
-	if i < 0 {
-		return nil
+	return ""
+}
+
+// clone is c, of the job's own repository.
+func (p *Plan) clone(c Clone) *Clone {
+	c.Remote = p.Self
+	if c.Ref != "" {
+		remote := p.remote(c.Remote)
+		remote.Also = append(remote.Also, c.Ref)
 	}
-	remote := &p.Policy.Git[i]
-	if req.Clone.Ref != "" {
-		remote.Also = append(remote.Also, req.Clone.Ref)
-	}
-	clone := *req.Clone
-	clone.Remote = remote.Name
-	return &clone
+	return &c
 }
 
 // isSelf tells whether a remote is the job's own repository, by name or by address.
@@ -54,10 +56,9 @@ func isSelf(g policy.GitRemote, req Request) bool {
 	return errA == nil && errB == nil && strings.EqualFold(a.Host, b.Host) && strings.EqualFold(a.Repository(), b.Repository())
 }
 
-// remote gives the clone's.
-func (p *Plan) remote() policy.GitRemote {
-	i := slices.IndexFunc(p.Policy.Git, func(g policy.GitRemote) bool { return g.Name == p.Clone.Remote })
-	return p.Policy.Git[i]
+// remote gives the one with this name, which is there.
+func (p *Plan) remote(name string) *policy.GitRemote {
+	return &p.Policy.Git[slices.IndexFunc(p.Policy.Git, func(g policy.GitRemote) bool { return g.Name == name })]
 }
 
 // hasWorkspace tells whether the guest is given something to work on.
@@ -65,7 +66,7 @@ func (p *Plan) hasWorkspace() bool { return p.Workspace != nil || p.Clone != nil
 
 // advice tells an agent CLI how its work leaves.
 func (p *Plan) advice() string {
-	if p.Clone == nil || len(p.remote().Push) == 0 {
+	if p.Clone == nil || len(p.remote(p.Clone.Remote).Push) == 0 {
 		return ""
 	}
 	return "The current folder is a git clone on a branch of your own. When the work is done, commit it and run `git push`, without further arguments: " +
@@ -100,7 +101,7 @@ func (p *Proven) cloneWorkspace(ctx context.Context) error {
 	c := p.plan.Clone
 	var out, said bytes.Buffer
 	outcome, err := p.exec(ctx, Task{
-		Name: "clone", Argv: []string{"/bin/sh", "-c", cloneScript, "bot-bottle-clone", p.plan.remote().URL, c.Commit, c.Ref, branchOf(p.id)},
+		Name: "clone", Argv: []string{"/bin/sh", "-c", cloneScript, "bot-bottle-clone", p.plan.remote(c.Remote).URL, c.Commit, c.Ref, branchOf(p.id)},
 		Stdout: &bounded{w: &out, left: maxCloneOutput}, Stderr: &bounded{w: &said, left: maxSaid},
 	})
 	if err != nil {

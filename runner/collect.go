@@ -295,6 +295,9 @@ func (r *run) pushes() (all []report.Push) {
 		return slices.ContainsFunc(r.plan.Policy.Git, func(g policy.GitRemote) bool { return g.Name == repository && g.ForRun(r.id).Lists(ref) })
 	}
 	r.readDecisions(func(lines iter.Seq[decision.Line]) { all = report.PushesOf(lines, listed) })
+	for i := range all {
+		all[i].Self = all[i].Repository == r.plan.Self
+	}
 	return all
 }
 

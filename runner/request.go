@@ -75,8 +75,8 @@ func MakePlan(ctx context.Context, req Request) (Plan, error) {
 	if req.Timeout > 0 {
 		plan.Policy.Limits.Timeout = req.Timeout
 	}
-	if plan.Clone = plan.clone(req); plan.Clone != nil {
-		plan.Workspace = nil
+	if plan.Self = selfRemote(plan.Policy, req); plan.Self != "" && req.Clone != nil {
+		plan.Clone, plan.Workspace = plan.clone(*req.Clone), nil
 	}
 	if err := prepareAgent(ctx, req, a, &plan); err != nil {
 		return plan, err

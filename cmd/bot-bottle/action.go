@@ -110,7 +110,7 @@ func actionPost(ctx context.Context, c console, h action.Handover, w *world) (ru
 func (w *world) action(stdout runner.Output) action.World {
 	return action.World{
 		Getenv: os.Getenv, Stdout: stdout,
-		Forge: connectForge, Poster: connectPoster, Preflight: w.survey, Run: w.runRequest, Attack: w.attack, Head: headOf,
+		Forge: connectForge, Poster: connectPoster, HostPoster: connectHostPoster, Preflight: w.survey, Run: w.runRequest, Attack: w.attack, Head: headOf,
 	}
 }
 
@@ -124,7 +124,7 @@ func connectForge(env action.Environment, in action.Inputs) (forge.Forge, error)
 	if err != nil {
 		return nil, err
 	}
-	host, err := forge.HostCredential(config.Forges, env.ServerURL, os.LookupEnv)
+	host, err := forge.HostCredential(config.Forges, env.ServerURL, hostLookup())
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +137,23 @@ func connectPoster(env action.Environment, in action.Inputs) (forge.Poster, erro
 		return github.New(github.Config{API: env.APIURL, Repository: env.Repository, Token: in.Token, Patience: forge.Posting})
 	}
 	return gitea.New(gitea.Config{Server: env.ServerURL, Repository: env.Repository, Job: in.Token, Patience: forge.Posting})
+}
+
+// connectHostPoster writes as the host. GitHub's token lives as long as the job's post
+// steps do, and needs none.
+func connectHostPoster(env action.Environment) (forge.Poster, error) {
+	if !env.Gitea {
+		return nil, nil
+	}
+	config, err := manifest.LoadConfig(manifest.HostFolder)
+	if err != nil {
+		return nil, err
+	}
+	host, err := forge.HostCredential(config.Forges, env.ServerURL, hostLookup())
+	if err != nil || host.IsEmpty() {
+		return nil, err
+	}
+	return gitea.New(gitea.Config{Server: env.ServerURL, Repository: env.Repository, Job: host, Patience: forge.Posting})
 }
 
 func headOf(ctx context.Context, dir string) (string, error) {
@@ -168,6 +185,9 @@ func (w *world) planRequest(ctx context.Context, req runner.Request) (plan runne
 		return plan, err
 	}
 	req.AgentDirs, req.Lookup = agentFolders("", os.Getenv), os.LookupEnv
+	if req.Job != nil {
+		req.Self = w.config.Self(req.Job.Server, req.Job.Repository)
+	}
 	req.Backend = cmp.Or(req.Backend, w.settings.Backend)
 	if err := runner.CheckBackend(req.Backend, w.deps.Backends); err != nil {
 		return plan, err

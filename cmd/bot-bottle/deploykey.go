@@ -29,11 +29,7 @@ func keyForge(place deploykey.Place) (deploykey.Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	lookup := os.LookupEnv
-	if ledger.UnderRunner(os.Getenv) {
-		lookup = func(string) (string, bool) { return "", false }
-	}
-	token, err := forge.HostCredential(config.Forges, place.Server, lookup)
+	token, err := forge.HostCredential(config.Forges, place.Server, hostLookup())
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func jobOf(getenv func(string) string) *manifest.Job {
 	if !ledger.UnderRunner(getenv) {
 		return nil
 	}
-	return &manifest.Job{Repository: getenv("GITHUB_REPOSITORY"), Event: getenv("GITHUB_EVENT_NAME"), Ref: getenv("GITHUB_REF")}
+	return &manifest.Job{Server: getenv("GITHUB_SERVER_URL"), Repository: getenv("GITHUB_REPOSITORY"), Event: getenv("GITHUB_EVENT_NAME"), Ref: getenv("GITHUB_REF")}
 }
 
 // bottleFolders are where bottles come from: the named folder, or the user's and

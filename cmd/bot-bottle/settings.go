@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/bot-bottle/action/internal/term"
+	"github.com/bot-bottle/action/runner/ledger"
 	"github.com/caarlos0/env/v11"
 )
 
@@ -26,6 +27,26 @@ func readSettings() (settings, error) {
 		return s, term.Errorf(term.StageUsage, "environment", "reading %s*: %w", envPrefix, err)
 	}
 	return s, nil
+}
+
+// systemCredentials is where systemd keeps the credentials of the system's services, in
+// a folder that is root's (systemd.exec(5), "Credentials").
+const systemCredentials = "/run/credentials"
+
+// hostLookup gives what the host's own credentials may be found by. Under a runner the
+// environment is the job's, but for the folder of credentials, which nobody but root can
+// make there.
+func hostLookup() func(name string) (string, bool) {
+	if !ledger.UnderRunner(os.Getenv) {
+		return os.LookupEnv
+	}
+	return func(name string) (string, bool) {
+		dir, is := os.LookupEnv(name)
+		if name != "CREDENTIALS_DIRECTORY" || filepath.Dir(dir) != systemCredentials || filepath.Clean(dir) != dir {
+			return "", false
+		}
+		return dir, is
+	}
 }
 
 // executable gives our own binary by its real path, which can be bound into a

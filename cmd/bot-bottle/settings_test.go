@@ -30,6 +30,29 @@ func TestHomeOfAJobHoldsNoBottlesUnderARunner(t *testing.T) {
 	}
 }
 
+func TestAJobsEnvironmentHoldsNoCredentialOfTheHosts(t *testing.T) {
+	for _, name := range []string{"CI", "GITHUB_ACTIONS", "GITEA_ACTIONS", "FORGEJO_ACTIONS"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("TOKEN", "x")
+	t.Setenv("CREDENTIALS_DIRECTORY", "/home/of/a/job")
+	if value, ok := hostLookup()("TOKEN"); !ok || value != "x" {
+		t.Errorf("without a runner: %q", value)
+	}
+	t.Setenv("GITEA_ACTIONS", "true")
+	for dir, found := range map[string]bool{
+		"/home/of/a/job": false, "/run/credentials/runner.service": true, "/run/credentials/../../tmp": false, "/run/credentials/a/b": false, "/run/user/1/credentials/x": false, "": false,
+	} {
+		t.Setenv("CREDENTIALS_DIRECTORY", dir)
+		if got, ok := hostLookup()("CREDENTIALS_DIRECTORY"); ok != found || ok && got != dir {
+			t.Errorf("%q: %q, %v", dir, got, ok)
+		}
+	}
+	if _, ok := hostLookup()("TOKEN"); ok {
+		t.Error("under a runner a job's variable counts")
+	}
+}
+
 func TestAJobCannotNameItsFolderOfBottles(t *testing.T) {
 	_, err := bottleFolders("/srv/bottles", variables("CI", "true"))
 	if err == nil || !strings.Contains(err.Error(), "a job can't choose its own policy") {

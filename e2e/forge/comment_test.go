@@ -21,12 +21,14 @@ func rootOnly(t *testing.T) {
 }
 
 // trust gives the host a token of the account bottle, which administers the
-// repository: a job's own can't ask who may write.
+// repository: a job's own can't ask who may write, nor make deploy keys. It says, too,
+// how the forge's repositories are reached.
 func (h *host) trust() {
 	h.t.Helper()
 	must(h.t, h.repo.collaborator(h.t.Context(), "bottle", "admin"))
 	h.write("home/forge-token", theForge(h.t).bot.token+"\n")
-	h.configure("config.yaml", fmt.Sprintf("forges: [{url: %q, token: \"file:%s/home/forge-token\"}]\n", h.forge.url, h.dir))
+	h.configure("config.yaml", fmt.Sprintf("forges: [{url: %q, token: \"file:%s/home/forge-token\", ssh: \"git@%s\", host_key: %q}]\n",
+		h.forge.url, h.dir, h.forge.ssh, h.forge.hostKeyOnly(h.t)))
 }
 
 // commented gives the run that the account's comment has started.

@@ -45,7 +45,7 @@ func newHost(t *testing.T, name string, asUser bool) *host {
 	if h.asUser {
 		h.uid = anyone + os.Getpid()%10000*100 + int(hosts.Add(1))
 	}
-	for _, dir := range []string{"etc/bot-bottle", "lib/bot-bottle", "config", "state", "run", "tmp", "home/.local/state/bot-bottle", "work", "bin"} {
+	for _, dir := range []string{"etc/bot-bottle", "lib/bot-bottle", "lib/bot-bottle-mirrors", "config", "state", "mirrors", "run", "tmp", "home/.local/state/bot-bottle", "work", "bin"} {
 		must(t, os.MkdirAll(filepath.Join(h.dir, dir), 0o700))
 	}
 	for _, dir := range []string{"etc", "etc/bot-bottle", "lib", "config", "bin"} {
@@ -132,7 +132,7 @@ func (h *host) inside() []string {
 		become = fmt.Sprintf("setpriv --pdeathsig KILL --reuid %[1]d --regid %[1]d --clear-groups -- ", h.uid)
 	}
 	script := fmt.Sprintf("mount -t overlay -o lowerdir=%[1]s/etc:/etc none /etc && mount -t overlay -o lowerdir=%[1]s/lib:/var/lib none /var/lib && "+
-		"mount --bind %[1]s/config /etc/bot-bottle && mount --bind %[1]s/state %[2]s && exec %[3]s\"$0\" \"$@\"", h.dir, state, become)
+		"mount --bind %[1]s/config /etc/bot-bottle && mount --bind %[1]s/state %[2]s && mount --bind %[1]s/mirrors /var/lib/bot-bottle-mirrors && exec %[3]s\"$0\" \"$@\"", h.dir, state, become)
 	return append(flags, "sh", "-c", script)
 }
 

@@ -32,7 +32,26 @@ func (r *repository) sshURL() string { return "ssh://git@" + r.forge.ssh + "/" +
 // hostKey is the line of known_hosts for the forge's SSH server.
 func (f *forgeServer) hostKey(ctx context.Context) (string, error) {
 	host, port, _ := strings.Cut(f.ssh, ":")
-	return output(ctx, exec.CommandContext(ctx, "ssh-keyscan", "-T", "60", "-p", port, host))
+	return output(ctx, exec.CommandContext(ctx, "ssh-keyscan", "-t", "rsa,ed25519", "-T", "60", "-p", port, host))
+}
+
+// hostKeyOnly is the key without the server's name: "TYPE BASE64".
+func (f *forgeServer) hostKeyOnly(t *testing.T) string {
+	t.Helper()
+	known, err := f.hostKey(t.Context())
+	must(t, err)
+	for line := range strings.Lines(known) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[1] == "ssh-ed25519" {
+			return fields[1] + " " + fields[2]
+		}
+	}
+	for line := range strings.Lines(known) {
+		if fields := strings.Fields(line); len(fields) == 3 {
+			return fields[1] + " " + fields[2]
+		}
+	}
+	t.Fatalf("the server has no key: %s", known)
+	return ""
 }
 
 // pushBySSH clones the repository with the key and pushes a change as a branch. The

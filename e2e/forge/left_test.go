@@ -68,7 +68,7 @@ func (h *host) left() (left []string) {
 		}
 	}
 	left = append(left, processes(filepath.Join(h.dir, "bin/bot-bottle"))...)
-	for _, dir := range []string{"run", "state/run", "state/work", "state/disks", "state/locks"} {
+	for _, dir := range []string{"run", "state/run", "state/work", "state/disks", "state/locks", "state/mirrors", "mirrors"} {
 		left = append(left, h.leftIn(dir)...)
 	}
 	for _, mount := range h.mounted() {

@@ -14,24 +14,24 @@ func TestABottleServesTheJobsThatForMatches(t *testing.T) {
 		job  manifest.Job
 		want string // of the error; empty: it serves
 	}{
-		{whole, manifest.Job{"acme/WEB", "push", "refs/heads/main"}, ""},
-		{whole, manifest.Job{"acme/lib-x", "issue_comment", "refs/tags/v1/rc"}, ""},
-		{whole, manifest.Job{"acme/lib-", "push", "refs/tags/"}, ""},
-		{whole, manifest.Job{"acme/webs", "push", "refs/heads/main"}, `repository "acme/webs"`},
-		{whole, manifest.Job{"evil/acme/web", "push", "refs/heads/main"}, `repository "evil/acme/web"`},
-		{whole, manifest.Job{"acme/lib-x/y", "push", "refs/heads/main"}, `repository "acme/lib-x/y"`},
-		{whole, manifest.Job{"acme/web\n", "push", "refs/heads/main"}, `repository`},
-		{whole, manifest.Job{"", "push", "refs/heads/main"}, `repository ""`},
-		{whole, manifest.Job{"acme/web", "pull_request_target", "refs/heads/main"}, `event "pull_request_target"`},
-		{whole, manifest.Job{"acme/web", "Push", "refs/heads/main"}, `event "Push"`},
-		{whole, manifest.Job{"acme/web", "push", "refs/heads/Main"}, `ref "refs/heads/Main"`},
-		{whole, manifest.Job{"acme/web", "push", "refs/heads/main/x"}, `ref "refs/heads/main/x"`},
-		{whole, manifest.Job{"acme/web", "push", ""}, `ref ""`},
-		{"for: {repositories: [\"**\"]}", manifest.Job{"any/thing", "x", ""}, ""},
+		{whole, manifest.Job{Repository: "acme/WEB", Event: "push", Ref: "refs/heads/main"}, ""},
+		{whole, manifest.Job{Repository: "acme/lib-x", Event: "issue_comment", Ref: "refs/tags/v1/rc"}, ""},
+		{whole, manifest.Job{Repository: "acme/lib-", Event: "push", Ref: "refs/tags/"}, ""},
+		{whole, manifest.Job{Repository: "acme/webs", Event: "push", Ref: "refs/heads/main"}, `repository "acme/webs"`},
+		{whole, manifest.Job{Repository: "evil/acme/web", Event: "push", Ref: "refs/heads/main"}, `repository "evil/acme/web"`},
+		{whole, manifest.Job{Repository: "acme/lib-x/y", Event: "push", Ref: "refs/heads/main"}, `repository "acme/lib-x/y"`},
+		{whole, manifest.Job{Repository: "acme/web\n", Event: "push", Ref: "refs/heads/main"}, `repository`},
+		{whole, manifest.Job{Repository: "", Event: "push", Ref: "refs/heads/main"}, `repository ""`},
+		{whole, manifest.Job{Repository: "acme/web", Event: "pull_request_target", Ref: "refs/heads/main"}, `event "pull_request_target"`},
+		{whole, manifest.Job{Repository: "acme/web", Event: "Push", Ref: "refs/heads/main"}, `event "Push"`},
+		{whole, manifest.Job{Repository: "acme/web", Event: "push", Ref: "refs/heads/Main"}, `ref "refs/heads/Main"`},
+		{whole, manifest.Job{Repository: "acme/web", Event: "push", Ref: "refs/heads/main/x"}, `ref "refs/heads/main/x"`},
+		{whole, manifest.Job{Repository: "acme/web", Event: "push", Ref: ""}, `ref ""`},
+		{"for: {repositories: [\"**\"]}", manifest.Job{Repository: "any/thing", Event: "x", Ref: ""}, ""},
 		{"for: {repositories: [\"**\"]}", manifest.Job{}, `repository ""`},
-		{"for: {repositories: [\"a.b/c+d\"]}", manifest.Job{"axb/ccd", "", ""}, `repository "axb/ccd"`},
-		{"for: {repositories: [\"k/r\"]}", manifest.Job{"\u212a/r", "", ""}, "repository"}, // the Kelvin sign
-		{"env: {}", manifest.Job{"acme/web", "push", "refs/heads/main"}, "it doesn't name the repositories that it serves"},
+		{"for: {repositories: [\"a.b/c+d\"]}", manifest.Job{Repository: "axb/ccd", Event: "", Ref: ""}, `repository "axb/ccd"`},
+		{"for: {repositories: [\"k/r\"]}", manifest.Job{Repository: "\u212a/r", Event: "", Ref: ""}, "repository"}, // the Kelvin sign
+		{"env: {}", manifest.Job{Repository: "acme/web", Event: "push", Ref: "refs/heads/main"}, "it doesn't name the repositories that it serves"},
 	} {
 		err := bottle(t, c.yaml).CheckFor(c.job)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {

@@ -79,6 +79,14 @@ type Posting struct {
 // New tells nothing yet.
 func New(f forge.Poster, j Job) *Posting { return &Posting{forge: f, job: j} }
 
+// Through has f say what comes: another account, in the place of one whose credential
+// has ended. The comment stays the one that stands.
+func (p *Posting) Through(f forge.Poster) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forge = f
+}
+
 // Patience bounds: a job isn't kept waiting by its acknowledgement, and its end by
 // no more than what a forge needs to restart.
 const (
@@ -109,8 +117,9 @@ func (p *Posting) say(ctx context.Context, mark, text string, state forge.State,
 		wait.Go(func() { commentErr = p.comment(ctx, p.job.body(mark, text)) })
 	}
 	if p.job.hasStatus() {
+		poster := p.forge
 		wait.Go(func() {
-			statusErr = p.forge.SetStatus(ctx, p.job.Commit, forge.Status{Context: p.job.Context, State: state, Description: description, URL: p.job.URL})
+			statusErr = poster.SetStatus(ctx, p.job.Commit, forge.Status{Context: p.job.Context, State: state, Description: description, URL: p.job.URL})
 		})
 	}
 	wait.Wait()
@@ -207,7 +216,7 @@ func inPost(err error) error {
 	}
 	told := term.Errorf(term.StagePost, "", "posting: %w", err)
 	if errors.Is(err, forge.ErrRight) || errors.Is(err, forge.ErrAbsent) {
-		told.WithHint("give the workflow `permissions: { issues: write, pull-requests: write, statuses: write }` besides what it has, or say in the input `post` what to leave out")
+		told.WithHint("give the workflow `permissions: { issues: write, pull-requests: write, statuses: write }` besides what it has (Gitea asks for `contents: write` in the place of `statuses`), or say in the input `post` what to leave out")
 	}
 	return told
 }

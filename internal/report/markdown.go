@@ -12,6 +12,9 @@ import (
 // maxQuoted is how many characters of a string that isn't ours are shown.
 const maxQuoted = 200
 
+// maxCommand is how many characters of the agent's command line are shown.
+const maxCommand = 60
+
 // maxListed is how many changed files are listed; report.json has all.
 const maxListed = 200
 
@@ -46,7 +49,11 @@ func longestRun(s string, char rune) int {
 }
 
 // Markdown renders r for a forge or a browser (CommonMark with GitHub's tables).
-func Markdown(r Report) string {
+func Markdown(r Report) string { return Brief(r) + Details(r) }
+
+// Brief is the part of Markdown that everybody wants to know: how it ended, what came of
+// it, what was refused and what is left.
+func Brief(r Report) string {
 	m := &markdown{}
 	m.line("# %s %s", r.Outcome.Verdict.mark(), r.Outcome.sentence())
 	m.line("")
@@ -54,11 +61,17 @@ func Markdown(r Report) string {
 	m.changes(r.Changes)
 	m.pushes(r.Pushes)
 	m.doors(r.Doors)
+	m.remainders(r.Remainders)
+	m.notes(r.Notes)
+	return m.String()
+}
+
+// Details is the rest of Markdown: by what the job was confined, and where its time went.
+func Details(r Report) string {
+	m := &markdown{}
 	m.proof(r.Proof)
 	m.limits(r)
 	m.stages(r.Stages)
-	m.remainders(r.Remainders)
-	m.notes(r.Notes)
 	m.footer(r)
 	return m.String()
 }
@@ -82,7 +95,7 @@ func (m *markdown) outcome(r Report) {
 	}
 	if a := r.Agent; a != nil {
 		m.line("\nThe agent, %s, ran as %s for %s and %s. It printed %s.",
-			Code(strings.Join(a.Argv, " ")), Code(a.User), term.Duration(a.Duration), a.ending(), term.Bytes(a.Output.Bytes))
+			Code(term.Shorten(neutralize.Text(strings.Join(a.Argv, " ")), maxCommand)), Code(a.User), term.Duration(a.Duration), a.ending(), term.Bytes(a.Output.Bytes))
 	}
 }
 
@@ -149,9 +162,13 @@ func (m *markdown) rules(rules []RuleCount) {
 	if len(rules) == 0 {
 		return
 	}
-	m.line("\n| refused by rule | times |\n|---|--:|")
+	m.line("\n| refused by rule | times | what in the bottle would allow it |\n|---|--:|---|")
 	for _, r := range rules {
-		m.line("| `%s` | %d |", policyWord(r.Rule), r.Count)
+		line := ""
+		if allowed := AllowedBy(r.Rule); allowed != "" {
+			line = "`" + allowed + "`"
+		}
+		m.line("| `%s` | %d | %s |", policyWord(r.Rule), r.Count, line)
 	}
 }
 
@@ -215,6 +232,6 @@ func (m *markdown) notes(notes []string) {
 }
 
 func (m *markdown) footer(r Report) {
-	m.line("\n---\n\nRun %s on host %s, %s, bot-bottle %s.",
-		Code(r.Run.ID), Code(r.Run.Host), r.Started.UTC().Format(time.RFC3339), Code(r.Versions.BotBottle))
+	m.line("\n---\n\nRun %s on host %s, %s, bot-bottle %s. What was refused, the log and the patch are on that host: %s.",
+		Code(r.Run.ID), Code(r.Run.Host), r.Started.UTC().Format(time.RFC3339), Code(r.Versions.BotBottle), Code("bot-bottle inspect "+r.Run.ID))
 }

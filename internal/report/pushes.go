@@ -23,7 +23,7 @@ func PushesOf(lines iter.Seq[decision.Line], listed func(repository, ref string)
 			repositories[line.ID] = line.Route
 		}
 		for _, m := range line.Moved {
-			p := Push{repositories[line.ID], m.Ref, m.Commit}
+			p := Push{Repository: repositories[line.ID], Ref: m.Ref, Commit: m.Commit}
 			if line.Kind != decision.KindEnd || !commitForm.MatchString(p.Commit) || !listed(p.Repository, p.Ref) {
 				continue
 			}

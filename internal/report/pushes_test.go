@@ -27,7 +27,7 @@ func TestPushesAreThoseThatTheBottleLists(t *testing.T) {
 	got := PushesOf(slices.Values(lines), func(repository, ref string) bool {
 		return repository == "web" && strings.HasPrefix(ref, "refs/heads/bottle/")
 	})
-	want := []Push{{"web", "refs/heads/bottle/a", id("4")}}
+	want := []Push{{Repository: "web", Ref: "refs/heads/bottle/a", Commit: id("4")}}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %+v", got)
 	}

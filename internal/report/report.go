@@ -140,9 +140,10 @@ type Proof struct {
 // Push is a ref that an upstream of the git-gate took from the agent. Its name is one
 // that the bottle lists.
 type Push struct {
-	Repository string `json:"repository"` // as the bottle calls it
-	Ref        string `json:"ref"`        // full name
-	Commit     string `json:"commit"`     // object id in hex
+	Repository string `json:"repository"`     // as the bottle calls it
+	Ref        string `json:"ref"`            // full name
+	Commit     string `json:"commit"`         // object id in hex
+	Self       bool   `json:"self,omitempty"` // it is the job's own repository
 }
 
 // Agent is the work that was done in the guest.
