@@ -3,6 +3,7 @@
 package action
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/bot-bottle/action/internal/forge"
@@ -18,5 +19,17 @@ func TestMutationAnybodyLetsAReaderStartAJob(t *testing.T) {
 	t.Setenv(mutation.Variable, string(mutation.TriggerAnybody))
 	if err := judgePerson(eve, access); err != nil {
 		t.Errorf("without the defence: %v", err)
+	}
+}
+
+func TestMutationResultsUnscannedLetsASecretIntoTheThread(t *testing.T) {
+	token := "ghp" + "_" + "9mKq2VxT7bNcY4sJd0RwEfGhLpZuAi3oX5v8"
+	for _, on := range []bool{false, true} {
+		if on {
+			t.Setenv(mutation.Variable, string(mutation.ResultsUnscanned))
+		}
+		if got := public(t.Context(), "x = "+token); strings.Contains(got, token) != on {
+			t.Errorf("switched off %v: %q", on, got)
+		}
 	}
 }

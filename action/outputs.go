@@ -45,7 +45,7 @@ func pushed(r report.Report) (last report.Push) {
 
 // patchFile is the patch, where there is one with something in it.
 func patchFile(r report.Report) string {
-	if r.Changes == nil || r.Changes.Refused != "" || len(r.Changes.Files) == 0 {
+	if r.Changes == nil || r.Changes.Refused != "" || r.Changes.Secret != "" || len(r.Changes.Files) == 0 {
 		return ""
 	}
 	return filepath.Join(r.Dir, runner.PatchName)

@@ -3,6 +3,7 @@ package action
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/bot-bottle/action/internal/forge"
@@ -48,7 +49,7 @@ func (w World) propose(ctx context.Context, in Inputs, env Environment, a assign
 		return d
 	}
 	push := pushed(d.Report)
-	if push.Branch() == "" && patchFile(d.Report) == "" {
+	if c := d.Report.Changes; push.Branch() == "" && (c == nil || len(c.Files) == 0) {
 		return d // there is nothing to propose
 	}
 	pull, err := w.pullRequest(ctx, in, env, a, push.Branch(), d.Result)
@@ -68,7 +69,7 @@ func (w World) pullRequest(ctx context.Context, in Inputs, env Environment, a as
 	switch {
 	case branch == "":
 		return p, refused("the bottle has to declare this repository: `git-gate: {repos: {self: {key: {provider: gitea}}}}`; else take the output `patch`",
-			"the agent changed files and pushed none; the changes are in %q", patchFile(r.Report))
+			"the agent changed files and pushed none; the changes are in %q", filepath.Join(r.Report.Dir, runner.PatchName))
 	case a.base == "":
 		return p, refused("start the job by an event of a branch, an issue or a pull request", "the event doesn't say into which branch")
 	case in.Token.IsEmpty():

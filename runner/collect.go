@@ -17,6 +17,7 @@ import (
 	"github.com/bot-bottle/action/internal/mutation"
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/report"
+	"github.com/bot-bottle/action/internal/scan"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/workspace"
 	"github.com/bot-bottle/action/runner/ledger"
@@ -121,7 +122,11 @@ func (p *Proven) runAgent(ctx context.Context) (*report.Agent, error) {
 		return nil, inStage(term.StagePost, fmt.Errorf("opening the agent's log: %w", err))
 	}
 	defer log.Close()
-	out := newAgentOutput(log, p.deps.Stdout, p.deps.Stderr)
+	scanner, err := p.plan.logScanner()
+	if err != nil {
+		return nil, inStage(term.StagePost, fmt.Errorf("preparing the agent's log: %w", err))
+	}
+	out := newAgentOutput(log, p.deps.Stdout, p.deps.Stderr, scanner)
 	task := p.agentTask()
 	task.Stdout, task.Stderr = out.stdout, out.stderr
 	outcome, err := p.workInTime(ctx, task, out)
@@ -261,7 +266,20 @@ func (r *run) collect(g gathered) error {
 			Path: c.Path, Kind: report.Kind(c.Kind), Added: c.Added, Deleted: c.Deleted, Binary: c.Binary, Mode: c.Mode, AutoRun: c.AutoRun,
 		})
 	}
-	return inStage(term.StagePost, wrap("writing the patch", writePatch(filepath.Join(r.reportDir, patchFile), patch)))
+	path := filepath.Join(r.reportDir, patchFile)
+	if err := writePatch(path, patch); err != nil {
+		return inStage(term.StagePost, wrap("writing the patch", err))
+	}
+	return inStage(term.StagePost, wrap("scanning the patch", r.scanPatch(context.Background(), path, changes)))
+}
+
+// logScanner is for what a job's log gets, which many may read; nil: it stays with who
+// started this.
+func (p *Plan) logScanner() (*scan.Scanner, error) {
+	if !p.UnderRunner {
+		return nil, nil
+	}
+	return scan.New(p.known())
 }
 
 func (p *Plan) patchRules() workspace.Rules {

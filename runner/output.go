@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/bot-bottle/action/internal/neutralize"
+	"github.com/bot-bottle/action/internal/scan"
 )
 
 // Output is where the agent's output is shown while it works. Its reader may be
@@ -23,11 +24,13 @@ type Output interface {
 type agentOutput struct {
 	log            *kept
 	shown          []Output
+	scanned        []*withholding // between the shown and what the agent writes
+	scanner        *scan.Scanner  // nil: what is shown stays with who owns the host
 	stdout, stderr *neutralize.Writer
 }
 
-func newAgentOutput(log io.Writer, stdout, stderr Output) *agentOutput {
-	o := &agentOutput{log: &kept{w: log}}
+func newAgentOutput(log io.Writer, stdout, stderr Output, scanner *scan.Scanner) *agentOutput {
+	o := &agentOutput{log: &kept{w: log}, scanner: scanner}
 	o.stdout, o.stderr = o.stream(stdout), o.stream(stderr)
 	return o
 }
@@ -37,7 +40,13 @@ func (o *agentOutput) stream(shown Output) *neutralize.Writer {
 		return neutralize.NewWriter(o.log, neutralize.Options{})
 	}
 	o.shown = append(o.shown, shown)
-	return neutralize.NewWriter(io.MultiWriter(o.log, quiet{shown}), neutralize.Options{})
+	var to io.Writer = quiet{shown}
+	if o.scanner != nil {
+		w := newWithholding(to, o.scanner)
+		o.scanned = append(o.scanned, w)
+		to = w
+	}
+	return neutralize.NewWriter(io.MultiWriter(o.log, to), neutralize.Options{})
 }
 
 // hurry tells those who are shown the output that the work is over.
@@ -49,7 +58,11 @@ func (o *agentOutput) hurry() {
 
 // close passes on what was held back, and gives the log's error.
 func (o *agentOutput) close() error {
-	return errors.Join(o.stdout.Close(), o.stderr.Close(), o.log.failed())
+	err := errors.Join(o.stdout.Close(), o.stderr.Close(), o.log.failed())
+	for _, w := range o.scanned {
+		w.Close() // nobody may be reading
+	}
+	return err
 }
 
 func (o *agentOutput) dropped() int64 { return o.stdout.Dropped() + o.stderr.Dropped() }

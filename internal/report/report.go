@@ -169,6 +169,7 @@ type Changes struct {
 	Digest  string `json:"digest"`            // SHA-256 of changes.patch, in hex
 	Base    string `json:"base"`              // commit the guest's copy was made from
 	Refused string `json:"refused,omitempty"` // why the patch was not taken; then there are no files
+	Secret  string `json:"secret,omitempty"`  // why the patch may hold one; then it is handed to no later step
 }
 
 // File is one changed file. Its path was the guest's choice.
