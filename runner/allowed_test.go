@@ -19,11 +19,12 @@ func TestLinesThatAllowAreABottles(t *testing.T) {
 	filled := strings.NewReplacer("HOST", "api.example", "PORT", "8443", "METHOD", "POST", "PATH", "/docs", "FEATURE", "web_search", "NUMBER", "5", "SIZE", "1GiB",
 		"NAME: {push", "web: {url: git@forge.example:o/web.git, host_key: "+hostKey+", key: {provider: gitea}, push",
 		"NAME: {protected", "web: {url: git@forge.example:o/web.git, host_key: "+hostKey+", key: {provider: gitea}, protected",
-		"NAME", "web", "URL", "git@forge.example:o/web.git", "KEY", hostKey, "REF", "refs/heads/next", "FILE", ".github/x.yml",
+		"NAME: {host_workflows", "web: {url: git@forge.example:o/web.git, host_key: "+hostKey+", key: {provider: gitea}, host_workflows",
+		"NAME", "web", "URL", "git@forge.example:o/web.git", "KEY", hostKey, "REF", "refs/heads/next", "FILE", ".github/workflows/x.yml",
 		"agent_provider: {", "agent_provider: {template: claude, ")
 	for _, rule := range []string{
 		policy.RuleNoRoute, policy.RulePort, policy.RuleMethod, policy.RuleNoMatch, egress.RuleModelFeature, egress.RuleLimitRequests, egress.RuleLimitBytes,
-		gitgate.RuleNoRemote, gitgate.RuleReadOnly, gitgate.RuleRef, gitgate.RuleProtected,
+		gitgate.RuleNoRemote, gitgate.RuleReadOnly, gitgate.RuleRef, gitgate.RuleProtected, gitgate.RuleHostWorkflow,
 	} {
 		dir := t.TempDir()
 		text := "---\n" + filled.Replace(report.AllowedBy(rule)) + "\n---\n"

@@ -11,7 +11,7 @@ type ExitMeaning struct {
 func ExitMeanings() []ExitMeaning {
 	words := map[ExitCode]string{
 		ExitUsage:       "wrong usage, input or manifest; or whoever caused the job may not",
-		ExitPreflight:   "this host can't",
+		ExitPreflight:   "this host can't, or it would run what the agent pushes, outside of the bottle",
 		ExitUnproven:    "confinement could not be proven; no agent code ran",
 		ExitEscape:      "an attack of the suite succeeded, or a required case did not run",
 		ExitTimeLimit:   "the time limit was reached; everything is settled",

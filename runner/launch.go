@@ -62,7 +62,7 @@ type Started struct {
 
 // launch takes r from nothing to a started guest whose policy was read back.
 func (r *run) launch(ctx context.Context) (*Started, error) {
-	for _, step := range []func(context.Context) error{r.leaseAlias, r.makeFolders, r.mintKeys, r.startSidecar, r.startGuest, r.verifyGiven} {
+	for _, step := range []func(context.Context) error{r.leaseAlias, r.makeFolders, r.mintKeys, r.startSidecar, r.checkWorkflows, r.startGuest, r.verifyGiven} {
 		if err := step(ctx); err != nil {
 			return nil, inStage(term.StageLaunch, err)
 		}

@@ -167,7 +167,7 @@ var (
 	policyWritable = preflight.Entry{ID: "policy-writable", Status: preflight.Warn, Meaning: "The runner's user can change the policy that its jobs run under.",
 		Remedies: []preflight.Remedy{{Distro: "nixos", Text: "write the bottles by environment.etc.\"bot-bottle/bottles/NAME.md\".text, so that they are root's"}, {Text: "chown -R root: {path} && chmod -R go-w {path}"}}}
 	workflowExposed = preflight.Entry{ID: "workflow-exposed", Status: preflight.Warn, Meaning: "A workflow of the repository would run, on this host and outside of any bottle, what an agent has pushed to a branch.",
-		Remedies: []preflight.Remedy{{Text: "let it start on pushes to protected branches only (`on: { push: { branches: [main] } }`), or run it in a container, on a runner whose label is not of the kind `:host`"}}}
+		Remedies: []preflight.Remedy{{Text: "let it start on pushes to protected branches only (`on: { push: { branches: [main] } }`), or run it in a container, on a runner whose label is not of the kind `:host`; a bottle that pushes to the repository starts no job until then, unless it accepts the file by name with `git-gate.repos.NAME.host_workflows`"}}}
 )
 
 // checks are those of the operator's files and the repository's.
@@ -217,11 +217,7 @@ func (o SurveyOptions) checkWorkflows(host preflight.Host) preflight.Finding {
 	}
 	var jobs []string
 	for _, e := range exposed[:min(len(exposed), toldJobs)] {
-		if e.Job == "" {
-			jobs = append(jobs, fmt.Sprintf("%q can't be read", e.File))
-			continue
-		}
-		jobs = append(jobs, fmt.Sprintf("%q: job %q on %q by %s", e.File, e.Job, e.Label, e.On))
+		jobs = append(jobs, e.String())
 	}
 	if more := len(exposed) - len(jobs); more > 0 {
 		jobs = append(jobs, fmt.Sprintf("and %d more", more))

@@ -299,3 +299,21 @@ func TestTheNightlyGateRunsBySchedule(t *testing.T) {
 	}
 	h.awaitNothingLeft()
 }
+
+// What a runner makes of `on: push` the forge decides: the bottle's own branch would
+// have it run, outside of the bottle, whatever the agent wrote.
+func TestAJobWhosePushTheRunnerWouldRunDoesNotStart(t *testing.T) {
+	t.Parallel()
+	rootOnly(t)
+	h := newHost(t, "hostrun", true)
+	h.mayPush("")
+	files := workflow("issue_comment", works("echo $((40+2)) worked"))
+	files[".gitea/workflows/deep/build.yml"] = "on: push\njobs:\n  build:\n    runs-on: nixos\n    steps:\n      - run: echo built\n"
+	h.end(h.started(func() error { return h.repo.commit(t.Context(), files) })) // Gitea looks there
+	j, log, _ := h.asked()
+	if j.Conclusion != "failure" || strings.Contains(log, "42 worked") || !strings.Contains(log, `".gitea/workflows/deep/build.yml": job "build" on "nixos" by push`) || !strings.Contains(log, "host_workflows: [.gitea/workflows/deep/build.yml]") {
+		t.Errorf("the job ended with %q:\n%s", j.Conclusion, log)
+	}
+	h.noKeys()
+	h.awaitNothingLeft()
+}

@@ -183,6 +183,7 @@ type order struct {
 	EndProof  bool           `json:"end_proof,omitempty"`
 	Swap      *policy.Policy `json:"swap,omitempty"`
 	Phase     string         `json:"phase,omitempty"`
+	Workflows *wireWorkflows `json:"workflows,omitempty"` // the git-gate's alone
 }
 
 // answer is a line from the sidecar. ID is 0 where it was not asked.

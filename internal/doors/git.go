@@ -90,7 +90,7 @@ func serveGit(ctx context.Context, in *inherited, l *link, room *gitRoom, first 
 	listener := &peerListener{in.listeners[decision.GitGate], decision.GitGate, c.Peers, log, s.epoch.Load}
 	doors, ctx := errgroup.WithContext(ctx)
 	doors.Go(func() error { return s.door.Serve(ctx, listener) })
-	doors.Go(func() error { return obey(ctx, l, s.do) })
+	doors.Go(func() error { return obey(ctx, l, func(o order) error { return s.do(ctx, o) }) })
 	if err := l.tell(answer{ID: first.ID, Ready: &Ready{}}); err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (r wireRemote) repository() (gitgate.Repository, error) {
 	}
 	repository := gitgate.Repository{Name: r.Name, Upstream: upstream, Also: r.Also}
 	if len(r.Push) > 0 {
-		repository.Push = &gitgate.PushRules{Refs: r.Push, MaxBytes: r.MaxBytes}
+		repository.Push = &gitgate.PushRules{Refs: r.Push, MaxBytes: r.MaxBytes, HostWorkflows: r.HostWorkflows}
 	}
 	return repository, nil
 }
@@ -166,8 +166,10 @@ func keyError(err error) error {
 	return errors.New("it is no private key in PEM")
 }
 
-func (s *gitServer) do(o order) error {
+func (s *gitServer) do(ctx context.Context, o order) error {
 	switch {
+	case o.Workflows != nil:
+		return s.door.Workflows(ctx, o.Workflows.Remote, o.Workflows.Commit)
 	case o.EndProof:
 		s.proof.end()
 		return nil

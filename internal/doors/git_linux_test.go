@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bot-bottle/action/internal/doors"
@@ -14,6 +15,7 @@ import (
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/sshtest"
+	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/testenv"
 )
 
@@ -32,7 +34,7 @@ func gitSidecar(t *testing.T, server *sshtest.Server) *world {
 	o.Git = &doors.GitPlace{Dir: dir, Program: program, Ports: []uint16{server.Address.AddrPort().Port()}}
 	w.start(o)
 	c := config()
-	remote := policy.GitRemote{Name: "widgets", URL: server.URL("widgets.git"), HostKey: server.HostKey}
+	remote := policy.GitRemote{Name: "widgets", URL: server.URL("widgets.git"), HostKey: server.HostKey, Push: []string{"refs/heads/bottle/run1"}}
 	c.Git = &doors.GitConfig{Remotes: []doors.GitRemote{{GitRemote: remote, Key: secret.New("key", server.Key)}}}
 	if _, err := w.sidecar.Configure(w.context(), c); err != nil {
 		t.Fatal(err)
@@ -87,5 +89,21 @@ func TestWhatBecomesGitHasNoSockets(t *testing.T) {
 	}
 	if errno := got.Everyday["read"]; errno != "" {
 		t.Errorf("it can't do its work either: reading gives %s", errno)
+	}
+}
+
+// The sidecar is asked, which is confined for it, and what it says is for a person.
+func TestTheGitGatesSidecarLooksAtWorkflows(t *testing.T) {
+	const ci = ".gitea/workflows/ci.yml"
+	server := sshtest.New(t)
+	server.Repository("widgets.git", map[string]string{ci: "on: push\njobs: { build: { runs-on: nixos } }\n"})
+	w := gitSidecar(t, server)
+	err := w.sidecar.CheckWorkflows(w.context(), "widgets", "")
+	if err == nil || term.StageOf(err, "") != term.StagePreflight || !strings.Contains(err.Error(), ci) || !strings.Contains(strings.Join(term.Hints(err), "\n"), "host_workflows: ["+ci+"]") {
+		t.Fatalf("of stage %q, with %q: %v", term.StageOf(err, ""), term.Hints(err), err)
+	}
+	server.Commit("widgets.git", "main", map[string]string{ci: "on: push\njobs: { build: { runs-on: ubuntu-latest } }\n"})
+	if err := w.sidecar.CheckWorkflows(w.context(), "widgets", ""); err != nil {
+		t.Errorf("after the workflow was changed: %v", err)
 	}
 }

@@ -85,6 +85,8 @@ type shownRepo struct {
 	Push      []string `json:"push"`
 	Protected []string `json:"protected,omitempty"`
 	MaxPush   string   `json:"max_push,omitempty"`
+
+	HostWorkflows []string `json:"host_workflows,omitempty"`
 }
 
 type shownKey struct {
@@ -178,7 +180,7 @@ func (g Git) show() *shownGit {
 		if s.Repos == nil {
 			s.Repos = map[string]shownRepo{}
 		}
-		shown := shownRepo{r.URL, shownKey{r.Key.Provider, r.Key.Path, r.Key.Server}, r.HostKey, r.Push, r.Protected, ""}
+		shown := shownRepo{r.URL, shownKey{r.Key.Provider, r.Key.Path, r.Key.Server}, r.HostKey, r.Push, r.Protected, "", r.HostWorkflows}
 		if r.MaxPush > 0 {
 			shown.MaxPush = showSize(r.MaxPush)
 		}

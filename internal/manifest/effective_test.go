@@ -46,9 +46,9 @@ func TestTheEffectiveBottleIsABottle(t *testing.T) {
 }
 
 func TestTheEffectiveBottleShowsReferencesOfWhatIsNotHeldYet(t *testing.T) {
-	b := bottle(t, "supervise: true\ngit-gate:\n  repos:\n    "+repo("web"))
+	b := bottle(t, "supervise: true\ngit-gate:\n  repos:\n    "+strings.TrimSuffix(repo("web"), "}")+", host_workflows: [.gitea/workflows/ci.yml]}")
 	yaml, err := manifest.YAML(b.Effective())
-	if err != nil || !strings.Contains(yaml, "supervise: true") || !strings.Contains(yaml, "git@forge.example:o/web.git") || !strings.Contains(yaml, "path: /keys/web") {
+	if err != nil || !strings.Contains(yaml, "supervise: true") || !strings.Contains(yaml, "git@forge.example:o/web.git") || !strings.Contains(yaml, "path: /keys/web") || !strings.Contains(yaml, "- .gitea/workflows/ci.yml") {
 		t.Errorf("%s, %v", yaml, err)
 	}
 	again := bottle(t, yaml)

@@ -34,6 +34,9 @@ type GitRepo struct {
 	Push      []string
 	Protected []string // patterns of paths that a push may change although a forge would run them
 	MaxPush   int64    // bytes of one push; 0: the gate's default
+	// HostWorkflows are the paths of workflow files that may run on the host what is
+	// pushed.
+	HostWorkflows []string
 }
 
 // KeyName is under which the key of a remote stands among the secrets.
@@ -42,6 +45,7 @@ func (r GitRepo) KeyName() string { return "git-gate.repos." + r.Name + ".key" }
 // remote gives the repository as the policy has it.
 func (r GitRepo) remote() policy.GitRemote {
 	g := policy.GitRemote{Name: r.Name, URL: r.URL, HostKey: r.HostKey, Push: r.Push, Protected: r.Protected, MaxBytes: r.MaxPush, KeyName: r.KeyName()}
+	g.HostWorkflows = r.HostWorkflows
 	if r.Key.Provider != keyStatic {
 		g.Forge, g.Server = r.Key.Provider, r.Key.Server
 	}
@@ -134,6 +138,8 @@ func (repo *GitRepo) schema(r *reader) schema {
 			"push":      func(n ast.Node, at string) { repo.Push = r.pushRefs(n, at) },
 			"protected": func(n ast.Node, at string) { repo.Protected = r.protected(n, at) },
 			"max_push":  func(n ast.Node, at string) { repo.MaxPush = r.size(n, at) },
+
+			"host_workflows": func(n ast.Node, at string) { repo.HostWorkflows = r.hostWorkflows(n, at) },
 		},
 		moved: map[string]string{
 			"identity":   "write `key: {provider: static, path: /the/key}`",

@@ -44,12 +44,12 @@ func TestWhatIsWrongInAProvider(t *testing.T) {
 
 func TestAWholeGitGate(t *testing.T) {
 	b := bottle(t, "git-gate:\n  user: {name: Fixer Bot, email: fixer@example.com}\n  repos:\n    "+repo("web")+
-		"\n    lib.x: {url: \"ssh://git@forge.example:2222/o/lib.git\", host_key: "+hostKey+", key: {provider: gitea, server: \"https://forge.example\"}}")
+		"\n    lib.x: {url: \"ssh://git@forge.example:2222/o/lib.git\", host_key: "+hostKey+", key: {provider: gitea, server: \"https://forge.example\"}, host_workflows: [.gitea/workflows/ci.yml, \".github/workflows/b c.yaml\"]}")
 	want := manifest.Git{
 		User: manifest.GitUser{Name: "Fixer Bot", Email: "fixer@example.com"},
 		Repos: []manifest.GitRepo{
 			{Name: "web", URL: "git@forge.example:o/web.git", HostKey: hostKey, Key: manifest.GitKey{Provider: "static", Path: "/keys/web"}, Push: []string{policy.DefaultPush}},
-			{Name: "lib.x", URL: "ssh://git@forge.example:2222/o/lib.git", HostKey: hostKey, Key: manifest.GitKey{Provider: "gitea", Server: "https://forge.example"}, Push: []string{policy.DefaultPush}},
+			{Name: "lib.x", URL: "ssh://git@forge.example:2222/o/lib.git", HostKey: hostKey, Key: manifest.GitKey{Provider: "gitea", Server: "https://forge.example"}, Push: []string{policy.DefaultPush}, HostWorkflows: []string{".gitea/workflows/ci.yml", ".github/workflows/b c.yaml"}},
 		},
 	}
 	if !reflect.DeepEqual(b.Git, want) {
@@ -74,26 +74,32 @@ func TestWhatIsWrongInTheGitGate(t *testing.T) {
 		"git-gate: {repos: [a]}":                      "error: dev.md:2: git-gate.repos: it is a list, not keys and values\nhint: give a single value",
 	})
 	for field, want := range map[string]string{
-		"url: https://forge.example/o/r":                  "url: \"https://forge.example/o/r\" is not an SSH URL",
-		"url: \"ssh://git:pw@forge.example/o/r\"":         "url: the URL holds a password",
-		"url: \"-oProxyCommand=x@h:p\"":                   "url: \"-oProxyCommand=x@h:p\" is not an SSH URL with user, host and path",
-		"url: \"git@-oProxyCommand=x:p\"":                 "url: \"git@-oProxyCommand=x:p\" is not an SSH URL with user, host and path",
-		"url: \"git@host:-x\"":                            "url: \"git@host:-x\" is not an SSH URL with user, host and path",
-		"url: \"git@host\"":                               "url: \"git@host\" is not an SSH URL with user, host and path",
-		"url: \"git@host:a b\"":                           "url: \"git@host:a b\" is not an SSH URL with user, host and path",
-		"url: \"ssh://git@host/$(id)\"":                   "url: \"ssh://git@host/$(id)\" is not an SSH URL with user, host and path",
-		"key: {provider: static}":                         "key: a static key has a path and nothing else",
-		"key: {provider: static, path: k}":                "key.path: \"k\" is not an absolute path",
-		"key: {provider: gitea, path: /k}":                "key: a key of the forge has no path",
-		"key: {provider: gitea, forge_token: env:T}":      "key.forge_token: this key can't stand here",
-		"key: {provider: gitea, server: gitea.example}":   "key.server: it is not the URL of a server",
-		"key: {provider: gitlab, path: /k}":               "key.provider: there is no provider of keys \"gitlab\"",
-		"key: {provider: gitea, forge_token_env: T}":      "key.forge_token_env: this key can't stand here",
-		"key: {path: /k}":                                 "key.provider: it is missing",
-		"host_key: forge.example":                         "host_key: \"forge.example\" is not an SSH host key: a type and base64",
-		"host_key: ssh-rsa " + strings.Fields(hostKey)[1]: "host_key: \"ssh-rsa AAAA",
-		"identity: /k":                                    "identity: this key can't stand here",
-		"ExtraHosts: {}":                                  "ExtraHosts: this key can't stand here",
+		"url: https://forge.example/o/r":                                   "url: \"https://forge.example/o/r\" is not an SSH URL",
+		"url: \"ssh://git:pw@forge.example/o/r\"":                          "url: the URL holds a password",
+		"url: \"-oProxyCommand=x@h:p\"":                                    "url: \"-oProxyCommand=x@h:p\" is not an SSH URL with user, host and path",
+		"url: \"git@-oProxyCommand=x:p\"":                                  "url: \"git@-oProxyCommand=x:p\" is not an SSH URL with user, host and path",
+		"url: \"git@host:-x\"":                                             "url: \"git@host:-x\" is not an SSH URL with user, host and path",
+		"url: \"git@host\"":                                                "url: \"git@host\" is not an SSH URL with user, host and path",
+		"url: \"git@host:a b\"":                                            "url: \"git@host:a b\" is not an SSH URL with user, host and path",
+		"url: \"ssh://git@host/$(id)\"":                                    "url: \"ssh://git@host/$(id)\" is not an SSH URL with user, host and path",
+		"key: {provider: static}":                                          "key: a static key has a path and nothing else",
+		"key: {provider: static, path: k}":                                 "key.path: \"k\" is not an absolute path",
+		"key: {provider: gitea, path: /k}":                                 "key: a key of the forge has no path",
+		"key: {provider: gitea, forge_token: env:T}":                       "key.forge_token: this key can't stand here",
+		"key: {provider: gitea, server: gitea.example}":                    "key.server: it is not the URL of a server",
+		"key: {provider: gitlab, path: /k}":                                "key.provider: there is no provider of keys \"gitlab\"",
+		"key: {provider: gitea, forge_token_env: T}":                       "key.forge_token_env: this key can't stand here",
+		"key: {path: /k}":                                                  "key.provider: it is missing",
+		"host_key: forge.example":                                          "host_key: \"forge.example\" is not an SSH host key: a type and base64",
+		"host_key: ssh-rsa " + strings.Fields(hostKey)[1]:                  "host_key: \"ssh-rsa AAAA",
+		"host_workflows: .gitea/workflows/ci.yml":                          "host_workflows: it is text, not a list",
+		"host_workflows: [ci.yml]":                                         "host_workflows[0]: \"ci.yml\" is not where a forge looks for workflows",
+		"host_workflows: [\".gitea/workflows/*.yml\"]":                     "host_workflows[0]: \".gitea/workflows/*.yml\" is not the path of one file",
+		"host_workflows: [.gitea/workflows/../a.yml]":                      "host_workflows[0]: \".gitea/workflows/../a.yml\" is not the path of one file",
+		"host_workflows: [.gitea/workflows/a.yml, .gitea/workflows/a.yml]": "host_workflows[1]: \".gitea/workflows/a.yml\" is there twice",
+		"host_workflows: [1]":                                              "host_workflows[0]: ",
+		"identity: /k":                                                     "identity: this key can't stand here",
+		"ExtraHosts: {}":                                                   "ExtraHosts: this key can't stand here",
 	} {
 		path := write(t, manifest.Bottles, "dev", "git-gate:\n  repos:\n    r: {"+field+"}")
 		_, err := manifest.LoadBottle(path)

@@ -69,6 +69,7 @@ func BottleKeys() []KeyDoc {
 		{"git-gate.repos.NAME.host_key", "`TYPE BASE64`", "", "Pins the server; `bot-bottle hostkey` prints it. Of `self` that of `forges` in the host's configuration, if it isn't here."},
 		{"git-gate.repos.NAME.push", "list", "`[" + policy.DefaultPush + "]`", "Refs that may be made or moved forward, never by force: `refs/heads/NAME` or `refs/tags/NAME`, `{run}` for the run's id, `/*` at the end for all below. Empty: it can be read only."},
 		{"git-gate.repos.NAME.protected", "list", "empty", "Patterns of paths that a push may change although a forge or the host would run or obey them: `.github`, `.gitea`, `.forgejo`, `action.yml`, `CODEOWNERS` and the like."},
+		{"git-gate.repos.NAME.host_workflows", "list", "empty", "Workflow files, by their exact paths, that may run on the host what is pushed, outside of any bottle: `[.gitea/workflows/ci.yml]`. Without them a job that may push to a repository with such a workflow doesn't start (exit 3), and the push of a commit that has one is refused."},
 		{"git-gate.repos.NAME.max_push", "size", "`1GiB`", "Of one push."},
 		{"supervise", "`true` or `false`", "`false`", "The agent may ask a human. *`true` is read and merged; this build can't enforce it and refuses the bottle.*"},
 		{"limits", "mapping", "as below", "There is no unlimited one."},

@@ -47,5 +47,6 @@ const (
 	GitScan          Point = "git-scan"          // a push is not scanned for secrets
 	GitAnyPath       Point = "git-any-path"      // a push may change what a forge or the host would run
 	ResultsUnscanned Point = "results-unscanned" // logs, patches and texts for the forge are not scanned
+	GitHostWorkflow  Point = "git-host-workflow" // a push may be what a workflow runs on the host
 	TriggerAnybody   Point = "trigger-anybody"   // who caused a job need not be able to write
 )

@@ -154,6 +154,9 @@ type GitRemote struct {
 	// host would run them.
 	Protected []string `json:"protected,omitempty"`
 	MaxBytes  int64    `json:"max_bytes,omitempty"` // of one push's pack; 0: the gate's default
+	// HostWorkflows are the paths of workflow files that may run on the host, outside
+	// of any bottle, what is pushed.
+	HostWorkflows []string `json:"host_workflows,omitempty"`
 	// KeyName is under which the git-gate was given the private key.
 	KeyName string `json:"key_name"`
 	// Forge, "gitea" or "github", makes a key for each run; empty: the key is the

@@ -1,13 +1,12 @@
-// Package workflow reads a checkout's workflow files, as far as is needed to tell
-// which of their jobs would run what an agent pushes on the host itself. It reads
-// what strangers wrote: within bounds, and what it can't read counts as exposed.
+// Package workflow reads the workflow files of a checkout or a commit, as far as is
+// needed to tell which of their jobs would run what an agent pushes on the host itself.
+// It reads what strangers wrote: within bounds, and what it can't read counts as exposed.
 package workflow
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -25,17 +24,47 @@ var Folders = []string{".github/workflows", ".gitea/workflows", ".forgejo/workfl
 
 // Bounds on what is read.
 const (
-	maxFile    = 128 << 10
-	maxFiles   = 200
+	MaxFile    = 128 << 10 // bytes of one file
+	MaxFiles   = 200       // below one of Folders, whatever they are
 	maxNesting = 32
 )
 
-// Exposed is a job that would run what was pushed to a branch of an agent's.
+// Exposed is a job that would run, on the host, what was pushed to a ref.
 type Exposed struct {
 	File  string // path in the checkout
 	Job   string // its key; empty: the file (or folder) can't be read, and any job of it may
 	On    string // the event: push, pull_request
 	Label string // what it runs on, or the workflow elsewhere that it calls; empty: the file doesn't say
+}
+
+// maxWord bounds what a message takes of a file.
+const maxWord = 200
+
+// String says it in one line, whatever the file has for names.
+func (e Exposed) String() string {
+	short := func(s string) string { return s[:min(len(s), maxWord)] }
+	if e.Job == "" {
+		return fmt.Sprintf("%q can't be read", short(e.File))
+	}
+	return fmt.Sprintf("%q: job %q on %q by %s", short(e.File), short(e.Job), short(e.Label), e.On)
+}
+
+// CheckName tells what is wrong with name as the path of one workflow file.
+func CheckName(name string) error {
+	inFolder := func(folder string) bool { return strings.HasPrefix(name, folder+"/") }
+	foreign := func(c rune) bool { return c < ' ' || c == 0x7f || strings.ContainsRune("*?[]\\", c) }
+	switch {
+	case len(name) > maxWord || path.Clean(name) != name || strings.ContainsFunc(name, foreign):
+		return fmt.Errorf("%.80q is not the path of one file", name)
+	case !isWorkflow(name) || !slices.ContainsFunc(Folders, inFolder):
+		return fmt.Errorf("%.80q is not where a forge looks for workflows", name)
+	}
+	return nil
+}
+
+func isWorkflow(name string) bool {
+	ext := path.Ext(name)
+	return ext == ".yml" || ext == ".yaml"
 }
 
 // file is what of a workflow is looked at.
@@ -58,44 +87,34 @@ func Find(dir, branch string) ([]Exposed, error) {
 		return nil, fmt.Errorf("opening the checkout: %w", err)
 	}
 	defer root.Close()
-	j := judge{branch: branch, read: func(name string) ([]byte, error) { return read(root, name) }}
+	return FindIn(checkout{root}, branchPrefix+branch), nil
+}
+
+// FindIn gives those of s for a ref by its full name. One that ends in "/*" stands for
+// all below it.
+func FindIn(s Source, ref string) []Exposed {
+	j := judge{ref: readRef(ref), read: s.Read}
 	for _, folder := range Folders {
-		entries, err := fs.ReadDir(root.FS(), folder)
+		names, err := s.List(folder)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err != nil {
-			return nil, fmt.Errorf("reading the workflows: %w", err)
-		}
-		if len(entries) > maxFiles {
+		if err != nil || len(names) > MaxFiles {
 			j.unread(folder)
 		}
-		for _, e := range entries[:min(len(entries), maxFiles)] {
-			if ext := path.Ext(e.Name()); ext == ".yml" || ext == ".yaml" {
-				j.triggered(path.Join(folder, e.Name()))
+		for _, name := range names[:min(len(names), MaxFiles)] {
+			if isWorkflow(name) {
+				j.triggered(name)
 			}
 		}
 	}
-	return j.found, nil
-}
-
-func read(root *os.Root, name string) ([]byte, error) {
-	info, err := root.Stat(name)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, errors.New("not a file of a workflow's size")
-	}
-	f, err := root.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile))
+	return j.found
 }
 
 // Judge gives the exposed jobs of one workflow alone, which b holds, in the order
 // of their names; what others it calls can't be read.
 func Judge(name string, b []byte, branch string) []Exposed {
-	j := judge{branch: branch, read: func(asked string) ([]byte, error) {
+	j := judge{ref: readRef(branchPrefix + branch), read: func(asked string) ([]byte, error) {
 		if asked != name {
 			return nil, fs.ErrNotExist
 		}
@@ -107,7 +126,7 @@ func Judge(name string, b []byte, branch string) []Exposed {
 
 // judge collects exposed jobs.
 type judge struct {
-	branch string
+	ref    ref
 	read   func(name string) ([]byte, error)
 	called []string // workflows that jobs called, each looked at once
 	found  []Exposed
@@ -122,7 +141,7 @@ func (j *judge) triggered(name string) {
 		j.unread(name)
 		return
 	}
-	if on := event(w.On, j.branch); on != "" {
+	if on := event(w.On, j.ref); on != "" {
 		j.jobs(name, w, on)
 	}
 }
@@ -206,13 +225,13 @@ func plain(b []byte) bool {
 	return true
 }
 
-// pushed are the events whose jobs run what a branch holds: of its push, or of what
-// follows for its pull request.
+// pushed are the events whose jobs run what a ref holds: of its push, or of what
+// follows for its pull request. A tag has none, but the forges don't promise that.
 var pushed = []string{"push", "pull_request", "create", "pull_request_review", "pull_request_review_comment", "merge_group"}
 
-// event gives the first event of on that happens because of a push to branch, and
-// whose jobs take that branch's content; or "".
-func event(on any, branch string) string {
+// event gives the first event of on that happens because of a push to r, and whose
+// jobs take that ref's content; or "".
+func event(on any, r ref) string {
 	switch on := on.(type) {
 	case string:
 		return among(on)
@@ -224,7 +243,7 @@ func event(on any, branch string) string {
 		}
 	case map[string]any:
 		for _, name := range pushed {
-			if filter, has := on[name]; has && (name != "push" || takes(filter, branch)) {
+			if filter, has := on[name]; has && (name != "push" || r.passes(filter)) {
 				return name
 			}
 		}
@@ -237,75 +256,6 @@ func among(name string) string {
 		return name
 	}
 	return ""
-}
-
-// takes tells whether the filter of a push event lets branch through: `branches`,
-// `branches-ignore`, or only `tags` (GitHub's workflow syntax, which Gitea's and
-// Forgejo's is).
-func takes(filter any, branch string) bool {
-	f, _ := filter.(map[string]any)
-	only, hasOnly := f["branches"]
-	hasOnly = hasOnly && only != nil // nothing is no filter
-	not, hasNot := f["branches-ignore"]
-	switch {
-	case hasOnly:
-		return matchesAny(only, branch)
-	case hasNot:
-		return !matchesAny(not, branch)
-	}
-	_, tags := f["tags"]
-	return !tags
-}
-
-// matchesAny goes through patterns in order; one that begins with ! takes back.
-func matchesAny(patterns any, branch string) bool {
-	list, isList := patterns.([]any)
-	if !isList {
-		list = []any{patterns}
-	}
-	matched := false
-	for _, p := range list {
-		pattern, not := strings.CutPrefix(fmt.Sprint(p), "!")
-		if matches(pattern, branch) {
-			matched = !not
-		}
-	}
-	return matched
-}
-
-// maxStars bounds the tries that a pattern takes.
-const maxStars = 8
-
-// matches knows * (within a component), ** and ?; a pattern with more than those,
-// or with many of them, counts as matching.
-func matches(pattern, branch string) bool {
-	if strings.ContainsAny(pattern, "[]+\\") || strings.Count(pattern, "*") > maxStars {
-		return true
-	}
-	switch {
-	case pattern == "":
-		return branch == ""
-	case strings.HasPrefix(pattern, "**"):
-		return eachRest(branch, "", func(rest string) bool { return matches(strings.TrimLeft(pattern, "*"), rest) })
-	case pattern[0] == '*':
-		return eachRest(branch, "/", func(rest string) bool { return matches(pattern[1:], rest) })
-	case len(pattern) > 1 && pattern[1] == '?': // the one before it, or not
-		return matches(pattern[2:], branch) || branch != "" && branch[0] == pattern[0] && matches(pattern[2:], branch[1:])
-	}
-	return branch != "" && branch[0] == pattern[0] && matches(pattern[1:], branch[1:])
-}
-
-// eachRest tries what is left of s after none, one, two… of its characters, but
-// not after one of stop.
-func eachRest(s, stop string, try func(string) bool) bool {
-	for i := 0; ; i++ {
-		if try(s[i:]) {
-			return true
-		}
-		if i == len(s) || strings.ContainsRune(stop, rune(s[i])) {
-			return false
-		}
-	}
 }
 
 // elsewhere are the beginnings of labels that by custom mean a forge's own machine

@@ -50,7 +50,13 @@ func TestJobsThatWouldRunAPushOnTheHost(t *testing.T) {
 		"on: [schedule, workflow_dispatch]":                                    "",
 		"on: pull_request_target":                                              "",
 		"on: { push: { branches: ['" + strings.Repeat("**a", 4) + "zz'] } }":   "",
-		"on: { push: { branches: ['" + strings.Repeat("**a", 40) + "zz'] } }":  "build@push", // too many tries
+		"on: { push: { branches: ['" + strings.Repeat("**a", 40) + "zz'] } }":  "",
+		"on: { push: { branches: ['" + strings.Repeat("*a", 4000) + "'] } }":   "build@push", // not compared
+		"on: { push: { branches-ignore: ['[a-z]*/**'] } }":                     "build@push", // not understood
+		"on: { push: { branches: ['**', '![a-z]*/**'] } }":                     "build@push",
+		"on: { push: { branches: ['bot-bottle/**/fix-7'] } }":                  "build@push",
+		"on: { push: { tags-ignore: ['v*'] } }":                                "",
+		"on: { push: { tags: ['v*'], branches-ignore: [main] } }":              "build@push",
 		"on: { push: { branches: [main] }, pull_request: { types: [opened] }}": "build@pull_request",
 	} {
 		if got := strings.Join(jobs(t, on+job), " "); got != exposed {
@@ -123,7 +129,8 @@ func TestFindLooksWhereTheForgesLook(t *testing.T) {
 	write(".gitea/workflows/b.yaml", host)
 	write(".forgejo/workflows/c.yml", host)
 	write(".github/workflows/readme.md", host)
-	write(".github/workflows/big.yml", host+strings.Repeat("\n#", maxFile))
+	write(".gitea/workflows/below/d.yml", host) // Gitea looks there, too
+	write(".github/workflows/big.yml", host+strings.Repeat("\n#", MaxFile))
 	if err := os.Symlink("/etc/passwd", filepath.Join(dir, ".github/workflows/out.yml")); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +140,7 @@ func TestFindLooksWhereTheForgesLook(t *testing.T) {
 	}
 	want := []Exposed{
 		{".github/workflows/a.yml", "a", "push", "nixos"}, {File: ".github/workflows/big.yml"}, {File: ".github/workflows/out.yml"},
-		{".gitea/workflows/b.yaml", "a", "push", "nixos"}, {".forgejo/workflows/c.yml", "a", "push", "nixos"},
+		{".gitea/workflows/b.yaml", "a", "push", "nixos"}, {".gitea/workflows/below/d.yml", "a", "push", "nixos"}, {".forgejo/workflows/c.yml", "a", "push", "nixos"},
 	}
 	if !slices.Equal(found, want) {
 		t.Errorf("got %+v", found)
@@ -147,7 +154,7 @@ func TestJobsOfWorkflowsThatAreCalledRunForTheCaller(t *testing.T) {
 		"cloud.yml": "on: workflow_call\njobs: { h: { runs-on: ubuntu-latest } }",
 		"idle.yml":  "on: issues\njobs: { a: { uses: ./.github/workflows/host.yml } }",
 	}
-	j := judge{branch: branch, read: func(name string) ([]byte, error) {
+	j := judge{ref: readRef(branchPrefix + branch), read: func(name string) ([]byte, error) {
 		text, has := files[strings.TrimPrefix(name, ".github/workflows/")]
 		if !has {
 			return nil, os.ErrNotExist
@@ -176,7 +183,7 @@ func TestMoreWorkflowsThanAreReadAreExposed(t *testing.T) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for i := range maxFiles + 1 {
+	for i := range MaxFiles + 1 {
 		if err := os.WriteFile(filepath.Join(folder, strconv.Itoa(i)+".txt"), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}

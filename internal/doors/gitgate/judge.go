@@ -106,8 +106,9 @@ func (j *judge) judge(ctx context.Context, p Pushed) error {
 	}
 	defer o.close()
 	l := &look{judge: j, objects: o, pushed: p, scanned: map[string]bool{}, idBytes: len(p.New[0]) / 2}
-	for _, tip := range p.New {
-		if err := l.tip(ctx, tip); err != nil {
+	tips := make([]string, len(p.New))
+	for i, id := range p.New {
+		if tips[i], err = l.tip(ctx, id); err != nil {
 			return because(ctx, err)
 		}
 	}
@@ -120,7 +121,11 @@ func (j *judge) judge(ctx context.Context, p Pushed) error {
 			return because(ctx, err)
 		}
 	}
-	return nil
+	jobs, err := p.hostJobs(o, tips)
+	if err != nil {
+		return because(ctx, err)
+	}
+	return jobs.refused()
 }
 
 // because gives the reason for which everything ended, where that is why err came.
@@ -164,34 +169,34 @@ func (l *look) commits(ctx context.Context) (commits [][]string, err error) {
 }
 
 // tip looks at what a ref is to be: a tag is an object of its own, and may stand for
-// another.
-func (l *look) tip(ctx context.Context, id string) error {
+// another. It gives the commit that it leads to.
+func (l *look) tip(ctx context.Context, id string) (commit string, err error) {
 	for range 10 {
 		b, err := l.objects.open(id)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if b.kind == "commit" {
-			return l.objects.done(b)
+			return id, l.objects.done(b)
 		}
 		if b.kind != "tag" || b.size > maxTextBytes {
-			return &Refused{Rule: RulePack, Message: fmt.Sprintf("a ref would lead to a %s", b.kind)}
+			return "", &Refused{Rule: RulePack, Message: fmt.Sprintf("a ref would lead to a %s", b.kind)}
 		}
 		text, err := io.ReadAll(b)
 		if err == nil {
 			err = l.objects.done(b)
 		}
 		if err != nil {
-			return err
+			return "", err
 		}
 		if err := l.text(ctx, "tag", id, string(text)); err != nil {
-			return err
+			return "", err
 		}
 		if id = firstField(text, "object"); id == "" {
-			return &Refused{Rule: RulePack, Message: "a tag stands for nothing"}
+			return "", &Refused{Rule: RulePack, Message: "a tag stands for nothing"}
 		}
 	}
-	return &Refused{Rule: RulePack, Message: "a tag stands for a tag for a tag"}
+	return "", &Refused{Rule: RulePack, Message: "a tag stands for a tag for a tag"}
 }
 
 // commit looks at what a commit says, and at what it changes beside all its parents.
@@ -260,15 +265,7 @@ func (l *look) tree(id string) ([]entry, error) {
 	if id == "" {
 		return nil, nil
 	}
-	content, err := l.objects.whole(id, "tree", maxTreeBytes)
-	if err != nil {
-		return nil, err
-	}
-	list, err := parseTree(content, l.idBytes)
-	if err != nil {
-		return nil, fmt.Errorf("reading folder %s: %w", id, err)
-	}
-	return list, nil
+	return l.objects.tree(id, l.idBytes)
 }
 
 // entry looks at one that is new, or has changed.

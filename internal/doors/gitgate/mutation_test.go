@@ -36,3 +36,19 @@ func TestMutationScanLetsASecretOut(t *testing.T) {
 func TestMutationAnyPathLetsAWorkflowOut(t *testing.T) {
 	passes(t, mutation.GitAnyPath, pushable, map[string]string{".github/workflows/x.yml": "on: push\n"})
 }
+
+func TestMutationHostWorkflowLetsABuildFileOntoTheHost(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		if on {
+			t.Setenv(mutation.Variable, string(mutation.GitHostWorkflow))
+		}
+		w := buildWorld(t, map[string]string{ciFile: onHost})
+		if err := w.door.Workflows(t.Context(), "widgets", ""); (err == nil) != on {
+			t.Errorf("switched off %v: before the job: %v", on, err)
+		}
+		out, err := tryGit(t, w.evilMakefile(), "push", "origin", "HEAD:"+pushable)
+		if (err == nil) != on || (w.pushes() > 0) != on {
+			t.Errorf("switched off %v: %v, %d pushes: %s", on, err, w.pushes(), out)
+		}
+	}
+}

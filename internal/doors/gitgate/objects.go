@@ -134,6 +134,19 @@ const (
 
 var errTree = errors.New("it is no folder of git's")
 
+// tree reads a folder.
+func (o *objects) tree(id string, idBytes int) ([]entry, error) {
+	content, err := o.whole(id, "tree", maxTreeBytes)
+	if err != nil {
+		return nil, err
+	}
+	list, err := parseTree(content, idBytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading folder %s: %w", id, err)
+	}
+	return list, nil
+}
+
 // parseTree reads the entries of a tree whose ids have idBytes bytes.
 func parseTree(b []byte, idBytes int) ([]entry, error) {
 	var list []entry

@@ -24,7 +24,12 @@ type Pushed struct {
 	Dir        string   // of the mirror
 	Env        []string // with which git sees the quarantine, too
 	New        []string // ids that refs are to have
+	Refs       []string // which refs, in the same order
+	Base       string   // commit of the upstream's HEAD, whose workflows a pull request may start; empty: none
 	Known      []string // ids that the upstream's branches and tags have
+	// HostWorkflows are the paths of workflow files that may run on the host what is
+	// pushed.
+	HostWorkflows []string
 }
 
 // Judge decides whether a push may go on. It returns nil, or why not: a Refused is
@@ -291,9 +296,13 @@ func (p *push) connected(ctx context.Context) *refusal {
 
 // judge has the push judged.
 func (p *push) judge(ctx context.Context) *refusal {
-	pushed := Pushed{Repository: p.mirror.name, Git: p.mirror.git, Dir: p.mirror.dir, Env: p.env()}
+	pushed := Pushed{Repository: p.mirror.name, Git: p.mirror.git, Dir: p.mirror.dir, Env: p.env(), HostWorkflows: p.rules.HostWorkflows}
 	for _, c := range p.commands {
-		pushed.New = append(pushed.New, c.New)
+		pushed.New, pushed.Refs = append(pushed.New, c.New), append(pushed.Refs, c.Ref)
+	}
+	var err error
+	if pushed.Base, err = p.mirror.head(ctx, p.known); err != nil {
+		return &refusal{RuleNotJudged, http.StatusOK, fmt.Sprintf("reading the mirror: %v", err)}
 	}
 	for ref, id := range p.known {
 		if !slices.Contains(p.mirror.also, ref) {
@@ -303,7 +312,7 @@ func (p *push) judge(ctx context.Context) *refusal {
 	slices.Sort(pushed.Known)
 	pushed.Known = slices.Compact(pushed.Known)
 	p.progress("bot-bottle: looking at what is pushed …\n")
-	err := p.door.options.Judge(ctx, pushed)
+	err = p.door.options.Judge(ctx, pushed)
 	var refused *Refused
 	switch {
 	case err == nil:

@@ -16,6 +16,9 @@ type PushRules struct {
 	Refs []string
 	// MaxBytes bounds a pack; 0: DefaultMaxBytes.
 	MaxBytes int64
+	// HostWorkflows are the paths of workflow files that may run on the host, outside
+	// of any bottle, what is pushed.
+	HostWorkflows []string
 }
 
 // DefaultMaxBytes is what a pack may have: more than any change to text, and what a

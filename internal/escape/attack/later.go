@@ -43,7 +43,7 @@ func gitCases() []Case {
 		p("G09", "a bundle, gist, wiki or release in place of a push"),
 		p("G10", "the deploy key after the job"), p("G11", "a push under way when the job is cancelled"),
 		tests("G12", "a pushed workflow file", "the list of protected paths", gate+"TestWhatAForgeWouldRunIsNotPushed"),
-		p("G13", "a build file that a workflow on the host would run"),
+		tests("G13", "a build file that a workflow on the host would run", "the workflows of what is pushed, and of its base", gate+"TestABuildFileThatAWorkflowWouldRunOnTheHostIsNotPushed"),
 		tests("G14", "push options, malformed trees", "nothing is offered that isn't needed, and objects are checked strictly", gate+"TestPathsThatBecomeOthersAreRefused"),
 	}
 }

@@ -46,6 +46,7 @@ func Table() []Defence {
 		{"the refs that may be pushed", p(mutation.GitAnyRef), nil, []string{"internal/doors/gitgate TestMutationAnyRefLetsAPushChangeMain"}},
 		{"the scan of what is pushed", p(mutation.GitScan), nil, []string{"internal/doors/gitgate TestMutationScanLetsASecretOut"}},
 		{"what a forge or the host would run is not pushed", p(mutation.GitAnyPath), nil, []string{"internal/doors/gitgate TestMutationAnyPathLetsAWorkflowOut"}},
+		{"what a workflow would run on the host is not pushed", p(mutation.GitHostWorkflow), nil, []string{"internal/doors/gitgate TestMutationHostWorkflowLetsABuildFileOntoTheHost"}},
 		{"the scan of what others read", p(mutation.ResultsUnscanned), nil, []string{"action TestMutationResultsUnscannedLetsASecretIntoTheThread", "runner TestMutationResultsUnscannedLetsASecretIntoTheLog"}},
 		{"the user of each connection to a door", p(mutation.DoorAnyUser), nil, []string{"internal/doors TestMutationDoorAnyUserLetsAnybodyConnect"}},
 		{"the routes end with the agent", p(mutation.RoutesStayOpen), nil, e2e("RoutesStayOpen")},
