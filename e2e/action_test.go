@@ -78,7 +78,7 @@ func TestActionGivesThePatchOfACheckout(t *testing.T) {
 	s := h.step("one", map[string]string{"command": "echo changed > sub/file", "pull-request": "true"})
 	r := s.do("main")
 	out := s.outputs()
-	if r.code != 6 || out["verdict"] != "incomplete" || !strings.HasSuffix(out["patch"], "/changes.patch") || !strings.Contains(r.stdout, "::error::bot-bottle: opening a pull request") {
+	if r.code != 6 || out["verdict"] != "incomplete" || !strings.HasSuffix(out["patch"], "/changes.patch") || !strings.Contains(r.stdout, "::error::bot-bottle: pull-request: opening a pull request") {
 		t.Errorf("%v: %s", out, r)
 	}
 	s = h.step("two", map[string]string{"command": "true", "pull-request": "true"})
