@@ -188,10 +188,9 @@ func TestACancelledJobsKeyIsGone(t *testing.T) {
 	h.mayPush("")
 	r := h.underWayWithKey()
 	must(t, h.repo.cancel(t.Context(), r))
-	_, log := h.end(r)
+	h.end(r)
 	h.awaitNothingLeft()
 	h.noKeys()
-	t.Log(log)
 	must(t, eventually(t.Context(), "the status tells", func() (bool, error) { return !strings.HasPrefix(h.status(r), "pending"), nil }))
 }
 
@@ -282,9 +281,10 @@ func TestTheNightlyGateRunsBySchedule(t *testing.T) {
 	h := newHost(t, "nightly", true)
 	b, err := os.ReadFile("../../workflows/gitea/nightly-escape.yml")
 	must(t, err)
-	text := strings.Replace(string(b), "17 3 * * *", "* * * * *", 1)
+	// The quick tier, since the other tests fill this machine meanwhile: a night is quiet.
+	text := strings.NewReplacer("17 3 * * *", "* * * * *", "escape: full", "escape: quick").Replace(string(b))
 	text, _, found := strings.Cut(text, "      - if: always()") // there is no mirror of upload-artifact here
-	if !found || !strings.Contains(text, "* * * * *") {
+	if !found || !strings.Contains(text, "* * * * *") || !strings.Contains(text, "escape: quick") {
 		t.Fatalf("the workflow has changed:\n%s", b)
 	}
 	r := h.started(func() error {
