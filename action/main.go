@@ -8,6 +8,7 @@ import (
 	"github.com/bot-bottle/action/internal/escape"
 	"github.com/bot-bottle/action/internal/forge"
 	"github.com/bot-bottle/action/internal/manifest"
+	"github.com/bot-bottle/action/internal/objectid"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/preflight"
@@ -121,6 +122,13 @@ func Refusal(err error) runner.Result {
 		Verdict: report.VerdictOf(int(code)), ExitCode: int(code),
 		Stage: string(term.StageOf(err, term.StageUsage)), Reason: err.Error(), Hints: term.Hints(err),
 	}}}
+}
+
+// failing is r, which passed, after something that was asked for besides has not.
+func failing(r runner.Result, err error) runner.Result {
+	told := Refusal(err)
+	r.Code, r.Err, r.Report.Outcome = told.Code, err, told.Report.Outcome
+	return r
 }
 
 // tell hands the result to the runner: the error as an annotation, the report as
@@ -284,7 +292,7 @@ func cloneOf(env Environment, pr *forge.PullRequest) *runner.Clone {
 	switch {
 	case pr != nil:
 		return &runner.Clone{Commit: pr.HeadSHA, Ref: fmt.Sprintf("refs/pull/%d/head", pr.Number)}
-	case commitForm.MatchString(env.SHA):
+	case objectid.Is(env.SHA):
 		return &runner.Clone{Commit: env.SHA}
 	}
 	return &runner.Clone{}

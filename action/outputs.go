@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
@@ -36,7 +37,7 @@ func Outputs(r runner.Result) []Output {
 // value: none.
 func pushed(r report.Report) (last report.Push) {
 	for _, p := range r.Pushes {
-		if p.Self && p.Branch() != "" {
+		if p.Repository == policy.SelfRemote && p.Branch() != "" {
 			last = p
 		}
 	}
@@ -45,7 +46,7 @@ func pushed(r report.Report) (last report.Push) {
 
 // patchFile is the patch, where there is one with something in it.
 func patchFile(r report.Report) string {
-	if r.Changes == nil || r.Changes.Refused != "" || r.Changes.Secret != "" || len(r.Changes.Files) == 0 {
+	if r.Changes == nil || r.Changes.Refused != "" || r.Changes.Withheld != "" || len(r.Changes.Files) == 0 {
 		return ""
 	}
 	return filepath.Join(r.Dir, runner.PatchName)

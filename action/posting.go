@@ -7,12 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/bot-bottle/action/internal/forge"
 	"github.com/bot-bottle/action/internal/neutralize"
+	"github.com/bot-bottle/action/internal/objectid"
 	"github.com/bot-bottle/action/internal/post"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
@@ -38,9 +38,6 @@ func placeOf(env Environment, t Trigger, facts Facts) place {
 
 // placeState is the name under which main leaves the place to post.
 const placeState = "place"
-
-// commitForm is that of a full hash.
-var commitForm = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // telling tells the forge of one step.
 type telling struct {
@@ -85,7 +82,7 @@ func (t *telling) connect(h Handover, where place) (err error) {
 		return inputError("post", "there is no token to post with").
 			WithHint("leave the input `token` to its default, or set `post: none`")
 	}
-	if !commitForm.MatchString(where.Commit) {
+	if !objectid.Is(where.Commit) {
 		where.Commit = ""
 	}
 	if t.poster, err = t.world.Poster(t.env, t.in); err != nil {
@@ -128,7 +125,10 @@ func (t *telling) end(ctx context.Context, d done) runner.Result {
 	if t.posting == nil {
 		return d.Result
 	}
-	err := t.asHost(t.say(ctx, d), func() error { return t.say(ctx, d) })
+	err := t.say(ctx, d)
+	if len(d.Report.Remainders) == 0 { // else something of the guest's may still run
+		err = t.asHost(err, func() error { return t.say(ctx, d) })
+	}
 	if err == nil {
 		err = t.world.leave("")
 	}
@@ -139,9 +139,7 @@ func (t *telling) end(ctx context.Context, d done) runner.Result {
 		t.voice.failure(err)
 		return d.Result
 	}
-	told := Refusal(err)
-	d.Code, d.Err, d.Report.Outcome = told.Code, err, told.Report.Outcome
-	return d.Result
+	return failing(d.Result, err)
 }
 
 // say says how the step ended, in all the ways that are asked for.
@@ -181,12 +179,12 @@ func (t *telling) text(ctx context.Context, d done) string {
 // public is what may be read of the report: in brief, with the agent's answer, and the
 // rest folded. Each part is withheld by itself.
 func (t *telling) public(ctx context.Context, d done) string {
-	known := append(slices.Clone(d.Secrets), t.in.Token)
+	censor := newCensor(append(slices.Clone(d.Secrets), t.in.Token))
 	if d.Report.Run.ID == "" {
-		return public(ctx, summary(d.Result), known...)
+		return censor.pass(ctx, summary(d.Result))
 	}
-	text := public(ctx, report.Brief(d.Report), known...) + answer(ctx, d, known)
-	details := public(ctx, report.Details(d.Report), known...)
+	text := censor.pass(ctx, report.Brief(d.Report)) + answer(ctx, d, censor)
+	details := censor.pass(ctx, report.Details(d.Report))
 	if d.suite != nil {
 		text += "\n## Sandbox-escape suite\n\n" + d.suite.Brief()
 	}

@@ -126,8 +126,17 @@ func TestTheEndOfACancelledJobIsSaidAsTheHost(t *testing.T) {
 	if s := host.Statuses[commit]; len(s) != 1 || s[0].State != forge.Error || s[0].Description != "stopped" {
 		t.Errorf("got %+v; %s", s, w.out.String())
 	}
+	unasked := func(Environment) (forge.Poster, error) { t.Error("the host was asked for"); return nil, nil }
 	w = newPostingWorld(t)
-	w.World.HostPoster = func(Environment) (forge.Poster, error) { t.Error("the host was asked for"); return nil, nil }
+	w.World.HostPoster = unasked
+	w.World.Run = func(context.Context, runner.Request, runner.Output, runner.Progress) runner.Result {
+		w.board.Fail = func(string) error { return fmt.Errorf("no: %w", forge.ErrLogin) }
+		w.result.Report.Remainders = []report.Remainder{{Kind: "guest"}} // it may still run
+		return w.result
+	}
+	w.main(map[string]string{"command": "true"})
+	w = newPostingWorld(t)
+	w.World.HostPoster = unasked
 	w.board.Fail = func(string) error { return fmt.Errorf("no: %w", forge.ErrRight) }
 	if code := w.main(map[string]string{"command": "true"}); code != runner.ExitPost {
 		t.Errorf("a right is missing: %d", code)

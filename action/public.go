@@ -14,14 +14,28 @@ import (
 // issue. Names of files, for one, were the guest's choice. What holds a secret, or could
 // not be looked at, is withheld as a whole: it is on the host.
 func public(ctx context.Context, text string, known ...secret.Value) string {
+	return newCensor(known).pass(ctx, text)
+}
+
+// censor is public for several texts: to load the rules takes longer than most of them.
+type censor struct {
+	scanner *scan.Scanner
+	err     error // why there is none
+}
+
+func newCensor(known []secret.Value) (c censor) {
+	c.scanner, c.err = scan.New(known)
+	return c
+}
+
+func (c censor) pass(ctx context.Context, text string) string {
 	if mutation.On(mutation.ResultsUnscanned) {
 		return text
 	}
-	scanner, err := scan.New(known)
-	if err != nil {
-		return withheld(err.Error())
+	if c.err != nil {
+		return withheld(c.err.Error())
 	}
-	found, err := scanner.Text(context.WithoutCancel(ctx), text) // that of a cancelled job has ended
+	found, err := c.scanner.Text(context.WithoutCancel(ctx), text) // that of a cancelled job has ended
 	if err != nil {
 		return withheld(err.Error())
 	}

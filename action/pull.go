@@ -10,7 +10,6 @@ import (
 	"github.com/bot-bottle/action/internal/neutralize"
 	"github.com/bot-bottle/action/internal/post"
 	"github.com/bot-bottle/action/internal/report"
-	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/runner"
 )
@@ -54,8 +53,7 @@ func (w World) propose(ctx context.Context, in Inputs, env Environment, a assign
 	}
 	pull, err := w.pullRequest(ctx, in, env, a, push.Branch(), d.Result)
 	if err != nil {
-		told := Refusal(err)
-		d.Code, d.Err, d.Report.Outcome = told.Code, err, told.Report.Outcome
+		d.Result = failing(d.Result, err)
 		return d
 	}
 	d.pull = &pull
@@ -135,10 +133,10 @@ func fitting(text, instead string) string {
 
 // answer is the end of what the agent printed, as a quotation that means nothing but
 // its text; empty: it printed nothing.
-func answer(ctx context.Context, d done, known []secret.Value) string {
+func answer(ctx context.Context, d done, censor censor) string {
 	text := report.Tail(d.Report.Dir, runner.AgentLogName)
 	if d.Report.Agent == nil || strings.TrimSpace(text) == "" {
 		return ""
 	}
-	return "\n## The agent's last words\n\n" + public(ctx, report.Quote(text), known...)
+	return "\n## The agent's last words\n\n" + censor.pass(ctx, report.Quote(text))
 }

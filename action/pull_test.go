@@ -18,7 +18,7 @@ func proposing(t *testing.T) *postingWorld {
 	w := newPostingWorld(t)
 	w.vars["GITHUB_REF"] = "refs/heads/trunk"
 	w.result.Report.Pushes = []report.Push{
-		{Repository: "other", Ref: "refs/heads/elsewhere", Commit: commit}, {Repository: "self", Ref: "refs/heads/bottle/r", Commit: commit, Self: true},
+		{Repository: "other", Ref: "refs/heads/elsewhere", Commit: commit}, {Repository: "self", Ref: "refs/heads/bottle/r", Commit: commit},
 	}
 	return w
 }
@@ -116,7 +116,7 @@ func TestTheAnswerIsQuotedAndHoldsNoSecret(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, runner.AgentLogName), []byte(said), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := answer(t.Context(), d, d.Secrets); got != want && (want != "withheld" || !strings.Contains(got, want) || strings.Contains(got, "horse")) {
+		if got := answer(t.Context(), d, newCensor(d.Secrets)); got != want && (want != "withheld" || !strings.Contains(got, want) || strings.Contains(got, "horse")) {
 			t.Errorf("%q: got %q", said, got)
 		}
 	}

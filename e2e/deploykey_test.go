@@ -35,7 +35,7 @@ func newKeyWorld(t *testing.T, tags ...string) *keyWorld {
 	w := &keyWorld{runnerHost: newRunnerHost(t, false, tags...), forge: forgetest.NewKeyForge(t, time.Now()), server: sshtest.New(t)}
 	w.forge.Add(7, "acme/widgets")
 	w.must(os.Mkdir(w.server.Dir+"/acme", 0o755))
-	w.vars["GITHUB_SHA"] = w.server.Repository("acme/widgets.git", map[string]string{"README": "hello\n"}) // which the guest gets a clone of
+	w.server.Repository("acme/widgets.git", map[string]string{"README": "hello\n"})
 	w.server.Allow(func(key string) bool {
 		return slices.ContainsFunc(w.forge.Held(7), func(k forgetest.Key) bool { return strings.HasPrefix(k.Public, key) && !k.ReadOnly })
 	})

@@ -122,9 +122,11 @@ func (p *Proven) runAgent(ctx context.Context) (*report.Agent, error) {
 		return nil, inStage(term.StagePost, fmt.Errorf("opening the agent's log: %w", err))
 	}
 	defer log.Close()
-	scanner, err := p.plan.logScanner()
-	if err != nil {
-		return nil, inStage(term.StagePost, fmt.Errorf("preparing the agent's log: %w", err))
+	var scanner *scan.Scanner // none: what is shown stays with who started this
+	if p.plan.UnderRunner {
+		if scanner, err = p.results(); err != nil {
+			return nil, inStage(term.StagePost, fmt.Errorf("preparing the agent's log: %w", err))
+		}
 	}
 	out := newAgentOutput(log, p.deps.Stdout, p.deps.Stderr, scanner)
 	task := p.agentTask()
@@ -273,15 +275,6 @@ func (r *run) collect(g gathered) error {
 	return inStage(term.StagePost, wrap("scanning the patch", r.scanPatch(context.Background(), path, changes)))
 }
 
-// logScanner is for what a job's log gets, which many may read; nil: it stays with who
-// started this.
-func (p *Plan) logScanner() (*scan.Scanner, error) {
-	if !p.UnderRunner {
-		return nil, nil
-	}
-	return scan.New(p.known())
-}
-
 func (p *Plan) patchRules() workspace.Rules {
 	if p.Workspace == nil {
 		return workspace.Rules{}
@@ -313,9 +306,6 @@ func (r *run) pushes() (all []report.Push) {
 		return slices.ContainsFunc(r.plan.Policy.Git, func(g policy.GitRemote) bool { return g.Name == repository && g.ForRun(r.id).Lists(ref) })
 	}
 	r.readDecisions(func(lines iter.Seq[decision.Line]) { all = report.PushesOf(lines, listed) })
-	for i := range all {
-		all[i].Self = all[i].Repository == r.plan.Self
-	}
 	return all
 }
 

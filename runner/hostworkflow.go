@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/bot-bottle/action/internal/policy"
 )
 
 // checkWorkflows has the git-gate look, for each remote that may be pushed to, whether
@@ -23,7 +25,7 @@ func (r *run) checkWorkflows(ctx context.Context) error {
 			continue
 		}
 		commit := ""
-		if c := r.plan.Clone; c != nil && c.Remote == g.Name {
+		if c := r.plan.Clone; c != nil && g.Name == policy.SelfRemote {
 			commit = c.Commit
 		}
 		asked = true

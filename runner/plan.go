@@ -29,7 +29,6 @@ type Plan struct {
 	Trials    []Trial                 // made after the proof and before the task
 	Workspace *Workspace              // what the guest's /workspace is a copy of; nil: see Clone
 	Clone     *Clone                  // what it is a clone of; nil as well: it is empty
-	Self      string                  // name of the git remote that is the job's own repository; empty: none is
 	Backend   string                  // a backend's name, or Auto
 	ReportDir string                  // empty: in the state folder
 	Lineage   []string                // names of the bottle's files, the root first; empty: none

@@ -75,9 +75,7 @@ func MakePlan(ctx context.Context, req Request) (Plan, error) {
 	if req.Timeout > 0 {
 		plan.Policy.Limits.Timeout = req.Timeout
 	}
-	if plan.Self = selfRemote(plan.Policy, req); plan.Self != "" && req.Clone != nil {
-		plan.Clone, plan.Workspace = plan.clone(*req.Clone), nil
-	}
+	plan.clone(req.Clone)
 	if err := prepareAgent(ctx, req, a, &plan); err != nil {
 		return plan, err
 	}

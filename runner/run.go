@@ -15,6 +15,7 @@ import (
 	"github.com/bot-bottle/action/internal/guest/control"
 	"github.com/bot-bottle/action/internal/image"
 	"github.com/bot-bottle/action/internal/report"
+	"github.com/bot-bottle/action/internal/scan"
 	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/workspace"
@@ -64,7 +65,8 @@ type run struct {
 	lease     *image.Lease // of the image; nil: it needed no unpacking
 	imagePath string       // PATH in the guest, as the image sets it; empty: guestPath
 
-	beforeAgent int64 // bytes of the doors' log that were written before the agent began
+	scanner     *scan.Scanner // of results; nil: nobody has asked for it
+	beforeAgent int64         // bytes of the doors' log that were written before the agent began
 }
 
 // Result is how a job ended.

@@ -160,6 +160,14 @@ func (w *withholding) finds(text string) string {
 	return ""
 }
 
+// results is the scanner of what others may read of the run, whose secrets it knows.
+func (r *run) results() (s *scan.Scanner, err error) {
+	if r.scanner == nil {
+		r.scanner, err = scan.New(r.plan.known())
+	}
+	return r.scanner, err
+}
+
 // scanPatch notes in the report where the patch may hold a secret: it stays on the host,
 // and no later step is handed it.
 func (r *run) scanPatch(ctx context.Context, path string, changes *report.Changes) error {
@@ -173,16 +181,16 @@ func (r *run) scanPatch(ctx context.Context, path string, changes *report.Change
 	defer f.Close()
 	ctx, cancel := context.WithTimeoutCause(ctx, scanTime, fmt.Errorf("it took longer than %s", term.Duration(scanTime)))
 	defer cancel()
-	scanner, err := scan.New(r.plan.known())
+	scanner, err := r.results()
 	if err != nil {
 		return err
 	}
 	found, err := scanner.Scan(ctx, "", f)
 	switch {
 	case err != nil:
-		changes.Secret = "it could not be looked at: " + err.Error()
+		changes.Withheld = "it could not be looked at: " + err.Error()
 	case len(found) > 0:
-		changes.Secret = fmt.Sprintf("%s found one, by its rule %q, in line %d", found[0].Detector, found[0].Rule, found[0].Line)
+		changes.Withheld = fmt.Sprintf("%s found one, by its rule %q, in line %d", found[0].Detector, found[0].Rule, found[0].Line)
 	}
 	return nil
 }

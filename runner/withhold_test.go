@@ -99,7 +99,7 @@ func TestAPatchWithASecretIsHandedToNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		var changes report.Changes
-		if err := r.scanPatch(t.Context(), path, &changes); err != nil || (changes.Secret != "") != secretFound {
+		if err := r.scanPatch(t.Context(), path, &changes); err != nil || (changes.Withheld != "") != secretFound {
 			t.Errorf("%q: %+v, %v", text, changes, err)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/bot-bottle/action/internal/forge"
 	"github.com/bot-bottle/action/internal/forge/gitea"
 	"github.com/bot-bottle/action/internal/forge/github"
-	"github.com/bot-bottle/action/internal/manifest"
 	"github.com/bot-bottle/action/internal/neutralize"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/workspace"
@@ -120,11 +119,7 @@ func connectForge(env action.Environment, in action.Inputs) (forge.Forge, error)
 	if !env.Gitea {
 		return github.New(github.Config{API: env.APIURL, Repository: env.Repository, Token: in.Token})
 	}
-	config, err := manifest.LoadConfig(manifest.HostFolder)
-	if err != nil {
-		return nil, err
-	}
-	host, err := forge.HostCredential(config.Forges, env.ServerURL, hostLookup())
+	host, err := hostCredential(env.ServerURL)
 	if err != nil {
 		return nil, err
 	}
@@ -145,11 +140,7 @@ func connectHostPoster(env action.Environment) (forge.Poster, error) {
 	if !env.Gitea {
 		return nil, nil
 	}
-	config, err := manifest.LoadConfig(manifest.HostFolder)
-	if err != nil {
-		return nil, err
-	}
-	host, err := forge.HostCredential(config.Forges, env.ServerURL, hostLookup())
+	host, err := hostCredential(env.ServerURL)
 	if err != nil || host.IsEmpty() {
 		return nil, err
 	}

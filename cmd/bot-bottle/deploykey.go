@@ -25,11 +25,7 @@ var keyPatience = forge.Patience{Tries: 3, First: forge.Posting.First, Most: 5 *
 // anew each time. A job's token is never asked with, and under a runner neither is
 // anything that a job could have put into the environment.
 func keyForge(place deploykey.Place) (deploykey.Connection, error) {
-	config, err := manifest.LoadConfig(manifest.HostFolder)
-	if err != nil {
-		return nil, err
-	}
-	token, err := forge.HostCredential(config.Forges, place.Server, hostLookup())
+	token, err := hostCredential(place.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +34,15 @@ func keyForge(place deploykey.Place) (deploykey.Connection, error) {
 			WithHint("name one in %s/config.yaml under `forges`, of an account that administers %q", manifest.HostFolder, place.Repository)
 	}
 	return connectKeys(place, token)
+}
+
+// hostCredential is the host's for the forge at server, read anew; empty: none is named.
+func hostCredential(server string) (secret.Value, error) {
+	config, err := manifest.LoadConfig(manifest.HostFolder)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	return forge.HostCredential(config.Forges, server, hostLookup())
 }
 
 func connectKeys(place deploykey.Place, token secret.Value) (deploykey.Connection, error) {

@@ -30,7 +30,7 @@ func (h *host) asked() (job, string, int64) {
 
 // works are the steps of a job on a comment with this command.
 func works(command string) string {
-	return uses("backend: gvisor", "bottle: dev", "pull-request: true", "command: "+strconv.Quote(command))
+	return uses("backend: gvisor", "bottle: dev", "pull-request: true", "escape: quick", "command: "+strconv.Quote(command))
 }
 
 // answered is the only comment of ours below an issue, apart from the one that asked.

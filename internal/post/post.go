@@ -80,12 +80,8 @@ type Posting struct {
 func New(f forge.Poster, j Job) *Posting { return &Posting{forge: f, job: j} }
 
 // Through has f say what comes: another account, in the place of one whose credential
-// has ended. The comment stays the one that stands.
-func (p *Posting) Through(f forge.Poster) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.forge = f
-}
+// has ended. The comment stays the one that stands. Nothing else of p may be under way.
+func (p *Posting) Through(f forge.Poster) { p.forge = f }
 
 // Patience bounds: a job isn't kept waiting by its acknowledgement, and its end by
 // no more than what a forge needs to restart.
@@ -117,9 +113,8 @@ func (p *Posting) say(ctx context.Context, mark, text string, state forge.State,
 		wait.Go(func() { commentErr = p.comment(ctx, p.job.body(mark, text)) })
 	}
 	if p.job.hasStatus() {
-		poster := p.forge
 		wait.Go(func() {
-			statusErr = poster.SetStatus(ctx, p.job.Commit, forge.Status{Context: p.job.Context, State: state, Description: description, URL: p.job.URL})
+			statusErr = p.forge.SetStatus(ctx, p.job.Commit, forge.Status{Context: p.job.Context, State: state, Description: description, URL: p.job.URL})
 		})
 	}
 	wait.Wait()

@@ -120,8 +120,8 @@ func (m *markdown) changes(c *Changes) {
 		m.line("- and %d more, in report.json", more)
 	}
 	m.line("\nSHA-256 of the patch: %s", Code(c.Digest))
-	if c.Secret != "" {
-		m.line("\nThe patch may hold a secret, and stays on the host: %s", Code(c.Secret))
+	if c.Withheld != "" {
+		m.line("\nThe patch may hold a secret, and stays on the host: %s", Code(c.Withheld))
 	}
 }
 

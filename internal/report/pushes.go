@@ -2,15 +2,12 @@ package report
 
 import (
 	"iter"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/bot-bottle/action/internal/doors/decision"
+	"github.com/bot-bottle/action/internal/objectid"
 )
-
-// commitForm is that of an object id.
-var commitForm = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // PushesOf gives what decision lines tell of pushes, each ref once, as it was left.
 // listed tells whether the bottle lists a ref of a repository: what a sidecar that was
@@ -24,7 +21,7 @@ func PushesOf(lines iter.Seq[decision.Line], listed func(repository, ref string)
 		}
 		for _, m := range line.Moved {
 			p := Push{Repository: repositories[line.ID], Ref: m.Ref, Commit: m.Commit}
-			if line.Kind != decision.KindEnd || !commitForm.MatchString(p.Commit) || !listed(p.Repository, p.Ref) {
+			if line.Kind != decision.KindEnd || !objectid.Is(p.Commit) || !listed(p.Repository, p.Ref) {
 				continue
 			}
 			pushes = slices.DeleteFunc(pushes, func(o Push) bool { return o.Repository == p.Repository && o.Ref == p.Ref })

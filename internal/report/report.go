@@ -140,10 +140,9 @@ type Proof struct {
 // Push is a ref that an upstream of the git-gate took from the agent. Its name is one
 // that the bottle lists.
 type Push struct {
-	Repository string `json:"repository"`     // as the bottle calls it
-	Ref        string `json:"ref"`            // full name
-	Commit     string `json:"commit"`         // object id in hex
-	Self       bool   `json:"self,omitempty"` // it is the job's own repository
+	Repository string `json:"repository"` // as the bottle calls it
+	Ref        string `json:"ref"`        // full name
+	Commit     string `json:"commit"`     // object id in hex
 }
 
 // Agent is the work that was done in the guest.
@@ -169,7 +168,8 @@ type Changes struct {
 	Digest  string `json:"digest"`            // SHA-256 of changes.patch, in hex
 	Base    string `json:"base"`              // commit the guest's copy was made from
 	Refused string `json:"refused,omitempty"` // why the patch was not taken; then there are no files
-	Secret  string `json:"secret,omitempty"`  // why the patch may hold one; then it is handed to no later step
+	// Withheld is why the patch is handed to no later step: it may hold a secret.
+	Withheld string `json:"withheld,omitempty"`
 }
 
 // File is one changed file. Its path was the guest's choice.

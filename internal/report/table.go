@@ -110,8 +110,8 @@ func (t *table) changes(c *Changes) {
 	if more := len(c.Files) - maxTableFiles; more > 0 {
 		t.row(fmt.Sprintf("  and %d more", more))
 	}
-	if c.Secret != "" {
-		t.row(t.style.Yellow("it may hold a secret: ") + plain(c.Secret))
+	if c.Withheld != "" {
+		t.row(t.style.Yellow("it may hold a secret: ") + plain(c.Withheld))
 	}
 }
 

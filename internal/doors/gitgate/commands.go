@@ -5,9 +5,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/bot-bottle/action/internal/objectid"
 )
 
 // maxCommands is how many refs one push may change.
@@ -35,9 +36,6 @@ type request struct {
 func (r request) has(name string) bool {
 	return slices.ContainsFunc(r.capabilities, func(c string) bool { return c == name || strings.HasPrefix(c, name+"=") })
 }
-
-// idForm is an object id of either hash.
-var idForm = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // readRequest reads the commands of a push (gitprotocol-pack(5), "Reference Update
 // Request"). None at all is what a client asks to see whether it may push. What
@@ -84,12 +82,12 @@ const maxShallow = 1000
 // Nothing follows from it: the mirror has what lies behind, or the push lacks it.
 func isShallow(payload []byte) bool {
 	id, ok := bytes.CutPrefix(bytes.TrimSuffix(payload, []byte{'\n'}), []byte("shallow "))
-	return ok && idForm.Match(id)
+	return ok && objectid.Is(string(id))
 }
 
 func parseCommand(line string) (command, error) {
 	parts := strings.SplitN(line, " ", 3)
-	if len(parts) != 3 || !idForm.MatchString(parts[0]) || !idForm.MatchString(parts[1]) || len(parts[0]) != len(parts[1]) {
+	if len(parts) != 3 || !objectid.Is(parts[0]) || !objectid.Is(parts[1]) || len(parts[0]) != len(parts[1]) {
 		return command{}, fmt.Errorf("reading the push: a command of %d bytes: %w", len(line), errPacket)
 	}
 	c := command{parts[0], parts[1], parts[2]}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bot-bottle/action/internal/objectid"
 )
 
 // post sends a body to the door as git would, and gives the answer.
@@ -220,7 +222,7 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		for _, c := range r.commands {
-			if checkRef(c.Ref) != nil || !idForm.MatchString(c.Old) || !idForm.MatchString(c.New) || strings.ContainsAny(c.Ref, " \n\x00") {
+			if checkRef(c.Ref) != nil || !objectid.Is(c.Old) || !objectid.Is(c.New) || strings.ContainsAny(c.Ref, " \n\x00") {
 				t.Errorf("took %+v", c)
 			}
 		}

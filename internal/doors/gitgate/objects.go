@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+
+	"github.com/bot-bottle/action/internal/objectid"
 )
 
 // Bounds of what is looked at in one push. A pack of a gigabyte can unpack to far
@@ -168,7 +170,7 @@ func parseTree(b []byte, idBytes int) ([]entry, error) {
 func firstField(b []byte, name string) string {
 	line, _, _ := bytes.Cut(b, []byte{'\n'})
 	id, ok := bytes.CutPrefix(line, []byte(name+" "))
-	if !ok || !idForm.Match(id) {
+	if !ok || !objectid.Is(string(id)) {
 		return ""
 	}
 	return string(id)

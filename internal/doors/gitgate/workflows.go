@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/bot-bottle/action/internal/mutation"
+	"github.com/bot-bottle/action/internal/objectid"
 	"github.com/bot-bottle/action/internal/term"
 	"github.com/bot-bottle/action/internal/workflow"
 )
@@ -26,7 +27,7 @@ const RuleHostWorkflow = "host-workflow"
 // push is judged by what it holds itself.
 func (d *Door) Workflows(ctx context.Context, name, commit string) error {
 	m, rules := d.mirrors[name], d.rules[name]
-	if m == nil || rules == nil || commit != "" && !idForm.MatchString(commit) {
+	if m == nil || rules == nil || commit != "" && !objectid.Is(commit) {
 		return fmt.Errorf("looking for workflows: %q is no repository that is pushed to, or %q no commit", name, commit)
 	}
 	m.mu.Lock()
