@@ -41,11 +41,6 @@ func (f *forgeServer) hostKeyOnly(t *testing.T) string {
 	known, err := f.hostKey(t.Context())
 	must(t, err)
 	for line := range strings.Lines(known) {
-		if fields := strings.Fields(line); len(fields) == 3 && fields[1] == "ssh-ed25519" {
-			return fields[1] + " " + fields[2]
-		}
-	}
-	for line := range strings.Lines(known) {
 		if fields := strings.Fields(line); len(fields) == 3 {
 			return fields[1] + " " + fields[2]
 		}
