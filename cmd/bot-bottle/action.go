@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -89,9 +90,19 @@ func actionMain(ctx context.Context, c console, h action.Handover, w *world) (ru
 // starterGone tells whether the shim is dead. It has sent its line, so whatever
 // can be read now is the end.
 func starterGone() bool {
-	fds := []unix.PollFd{{Fd: actionFD, Events: unix.POLLIN}}
-	n, err := unix.Poll(fds, 0)
-	return err != nil || n > 0
+	return readable(actionFD)
+}
+
+// readable tells whether reading fd would not wait; a descriptor that can't be asked
+// would fail at once. A signal, as the Go runtime sends to its own threads, ends
+// poll(2) before it has looked.
+func readable(fd int) bool {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return err != nil || n > 0
+		}
+	}
 }
 
 func actionPost(ctx context.Context, c console, h action.Handover, w *world) (runner.ExitCode, error) {
