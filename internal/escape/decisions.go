@@ -86,11 +86,13 @@ func (w window) refusals(wanted []string) (count int, others []string) {
 	for _, r := range wanted {
 		known[r] = true
 	}
+	counted := map[uint64]bool{} // a refusal may be told by a verdict and by its end
 	for _, l := range w.attack {
 		refused := l.Kind == decision.KindVerdict && l.Verdict == decision.Refuse || l.Kind == decision.KindEnd && l.Rule != ""
 		switch {
-		case !refused:
+		case !refused || counted[l.ID]:
 		case known[l.Rule]:
+			counted[l.ID] = true
 			count++
 		default:
 			others = append(others, l.Rule)

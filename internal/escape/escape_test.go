@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,8 +101,10 @@ func refused(want attack.Want) attack.Try {
 	return attack.Try{Name: "try", Want: want, Outcome: probe.Refused, Status: 403}
 }
 
+var lastLine atomic.Uint64
+
 func line(rule string) decision.Line {
-	return decision.Line{Kind: decision.KindVerdict, Verdict: decision.Refuse, Rule: rule}
+	return decision.Line{ID: lastLine.Add(1), Kind: decision.KindVerdict, Verdict: decision.Refuse, Rule: rule}
 }
 
 // judged judges one case of two doors' attempts, changed by change.

@@ -189,6 +189,9 @@ func (j judge) leaks(c attack.Case) (found []finding) {
 	if name, encoding := j.standIns.holder(j.plan.Canary[c.ID]); name != "" {
 		found = append(found, finding{Leaked, fmt.Sprintf("%s got the canary (%s)", name, encoding)})
 	}
+	if c.ID == "G05" && j.standIns != nil && j.standIns.git.pushed(attack.SecretRepository) > 0 {
+		found = append(found, finding{Leaked, "the upstream was contacted by a push that holds a secret"})
+	}
 	if c.ID == "N19" && len(j.reachedListener) > 0 {
 		found = append(found, finding{Leaked, fmt.Sprintf("the guest's listener was reached from the host at %v", j.reachedListener)})
 	}

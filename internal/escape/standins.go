@@ -31,7 +31,7 @@ import (
 // (RFC 2606): a route says where to connect, or our own resolver does.
 var suiteHosts = attack.Hosts{
 	Listed: "listed.bottle.example", Plain: "plain.bottle.example", Auth: "auth.bottle.example",
-	Expired: "expired.bottle.example", Stranger: "stranger.bottle.example", Renamed: "renamed.bottle.example",
+	Expired: "expired.bottle.example", Stranger: "stranger.bottle.example", Renamed: "renamed.bottle.example", Forge: "forge.bottle.example",
 	Resolved: "resolved.bottle.example", Private: []string{"loopback.bottle.example", "mapped.bottle.example", "nothing.bottle.example"},
 	Models: map[string]string{
 		policy.WireAnthropic: "anthropic.bottle.example", policy.WireOpenAI: "openai.bottle.example", policy.WireGemini: "gemini.bottle.example",
@@ -48,6 +48,7 @@ type standIns struct {
 	token   string
 	policy  policy.Policy
 	names   *resolver
+	git     *gitHost // nil: no case is of git
 	servers []*http.Server
 
 	secured, plain string // addresses
@@ -83,8 +84,9 @@ func (s *standIns) holder(canary string) (name, encoding string) {
 	return "", ""
 }
 
-// startStandIns starts them and makes the policy that lists them.
-func startStandIns(ctx context.Context) (*standIns, error) {
+// startStandIns starts them and makes the policy that lists them; withGit, also the
+// one of the git-gate, for which a host needs git.
+func startStandIns(ctx context.Context, withGit bool) (*standIns, error) {
 	s := &standIns{hosts: suiteHosts, token: newCanary(), got: map[string][]byte{}}
 	ca, err := newAuthority()
 	if err != nil {
@@ -114,6 +116,13 @@ func startStandIns(ctx context.Context) (*standIns, error) {
 	}
 	s.secured, s.plain, s.cas = secured, plain, ca.pem()
 	s.policy = s.lists(secured, plain, s.cas)
+	if withGit {
+		if s.git, err = startGitHost(ctx, s.keep); err != nil {
+			s.close()
+			return nil, err
+		}
+		s.policy.Git = s.git.remotes()
+	}
 	return s, nil
 }
 
@@ -168,7 +177,7 @@ func (s *standIns) alive(ctx context.Context) error {
 	if name, _ := s.holder(canary); name == "" {
 		return errors.New("the resolver of the stand-ins keeps nothing")
 	}
-	return nil
+	return s.git.alive(ctx, s.holder)
 }
 
 func (s *standIns) serve(ctx context.Context, name string, config *tls.Config) (address string, err error) {
@@ -220,6 +229,9 @@ func (s *standIns) close() {
 	if s.names != nil {
 		s.names.conn.Close()
 	}
+	if s.git != nil {
+		s.git.close()
+	}
 }
 
 // lists is the policy.
@@ -232,7 +244,9 @@ func (s *standIns) lists(secured, plain, cas string) policy.Policy {
 	auth, insecure := route(s.hosts.Auth), route(s.hosts.Plain)
 	auth.Auth = &policy.Auth{Scheme: "Bearer", TokenName: tokenName}
 	insecure.Port, insecure.ConnectTo, insecure.CAs = 80, plain, ""
-	routes := []policy.Route{route(s.hosts.Listed), auth, insecure, route(s.hosts.Expired), route(s.hosts.Stranger), route(s.hosts.Renamed)}
+	forge := route(s.hosts.Forge)
+	forge.Matches = nil
+	routes := []policy.Route{route(s.hosts.Listed), auth, forge, insecure, route(s.hosts.Expired), route(s.hosts.Stranger), route(s.hosts.Renamed)}
 	resolved := route(s.hosts.Resolved)
 	resolved.Port, resolved.ConnectTo = netip.MustParseAddrPort(secured).Port(), ""
 	routes = append(routes, resolved)
@@ -251,7 +265,11 @@ func (s *standIns) lists(secured, plain, cas string) policy.Policy {
 }
 
 func (s *standIns) secrets() map[string]secret.Value {
-	return map[string]secret.Value{tokenName: secret.New(tokenName, s.token)}
+	secrets := map[string]secret.Value{tokenName: secret.New(tokenName, s.token)}
+	if s.git != nil {
+		secrets[gitKeyName] = s.git.secret()
+	}
+	return secrets
 }
 
 // authority signs certificates for one run of the suite.
@@ -312,6 +330,7 @@ func (s *standIns) certificates(ca authority) (map[string]*tls.Certificate, erro
 		end        time.Time
 	}{
 		{s.hosts.Listed, s.hosts.Listed, ca, later}, {s.hosts.Auth, s.hosts.Auth, ca, later},
+		{s.hosts.Forge, s.hosts.Forge, ca, later},
 		{s.hosts.Models[policy.WireAnthropic], s.hosts.Models[policy.WireAnthropic], ca, later},
 		{s.hosts.Models[policy.WireOpenAI], s.hosts.Models[policy.WireOpenAI], ca, later},
 		{s.hosts.Models[policy.WireGemini], s.hosts.Models[policy.WireGemini], ca, later},

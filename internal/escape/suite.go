@@ -61,7 +61,8 @@ func New(ctx context.Context, tier Tier, ids []string) (*Suite, error) {
 		}
 	}
 	if tier == Full {
-		if s.standIns, err = startStandIns(ctx); err != nil {
+		ofGit := func(c attack.Case) bool { return c.Class == attack.Git }
+		if s.standIns, err = startStandIns(ctx, slices.ContainsFunc(s.cases, ofGit)); err != nil {
 			return nil, err
 		}
 	}

@@ -31,6 +31,7 @@ const (
 	EgressResolve    Point = "egress-resolve"    // the egress door resolves names before it decides
 	EgressKeepCreds  Point = "egress-keep-creds" // the agent's own credentials pass
 	EgressNoBudget   Point = "egress-no-budget"  // the egress door counts neither requests nor bytes
+	EgressGitPush    Point = "egress-git-push"   // a push by HTTPS passes the egress door
 	EgressModelAny   Point = "egress-model-any"  // requests to a model's API are not looked into
 	SidecarFiles     Point = "sidecar-files"     // the sidecar may read the host's files
 	DoorAnyUser      Point = "door-any-user"     // any user of the host may connect to a door

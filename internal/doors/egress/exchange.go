@@ -97,6 +97,9 @@ func (x *exchange) admit(ctx context.Context) (id uint64, out *http.Request, ref
 	if !x.decision.Allowed {
 		return 0, nil, notAllowed(x.decision, x.target.authority)
 	}
+	if ref := x.refuseGitPush(); ref != nil {
+		return 0, nil, ref
+	}
 	x.upstream = x.rules.upstream(x.decision.Route)
 	out, ref = x.outgoing()
 	if ref != nil {

@@ -76,3 +76,13 @@ func TestMutationNoBudgetLetsABottleAskForEver(t *testing.T) {
 	}
 	holdsBack(t, mutation.EgressNoBudget, attack, 429, 200)
 }
+
+func TestMutationGitPushLetsAPushPastTheGate(t *testing.T) {
+	up := serve(t, &tls.Config{}, hello)
+	w := open(t, up.route("forge.example.com"))
+	attack := func() int {
+		status, _ := w.get("https://forge.example.com/ada/work.git/info/refs?service=git-receive-pack")
+		return status
+	}
+	holdsBack(t, mutation.EgressGitPush, attack, 403, 200)
+}

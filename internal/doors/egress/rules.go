@@ -60,6 +60,8 @@ const (
 	RuleModelFeature = modelapi.RuleFeature
 	// RuleModelBusy: the bodies of such requests take up Limits.ModelMemory.
 	RuleModelBusy = "model-busy"
+	// RuleGitPush: a push by HTTPS, which nothing would scan.
+	RuleGitPush = "git-push"
 
 	// The following end a request that was allowed: they stand in end lines.
 

@@ -11,7 +11,6 @@ func pending(id, title, seed, waits string, class Class, layer string) Case {
 
 const (
 	waitsDLP     = "the scanning of requests (DLP)"
-	waitsGit     = "a remote in the suite's own bottle"
 	waitsApprove = "supervise"
 )
 
@@ -26,30 +25,7 @@ func secretCases() []Case {
 	}
 }
 
-func gitCases() []Case {
-	const gate = "internal/doors/gitgate "
-	p := func(id, title string) Case { return pending(id, title, "", waitsGit, Git, "the git-gate") }
-	tests := func(id, title, layer, test string) Case { return tested(id, title, layer, test, Git) }
-	secrets := tests("G05", "a secret in a README, in the history, in a message", "gitleaks, before the upstream is contacted", "e2e TestASecretDoesNotPassTheGate")
-	secrets.Seed = "5"
-	return []Case{
-		p("G01", "a push over HTTPS with any token"),
-		tests("G02", "a push to another remote, fork or owner", "the git-gate knows the declared remotes alone", gate+"TestWhatIsNotGitsIsRefused"),
-		p("G03", "git, ssh, file and ext transports"),
-		tests("G04", "a forced push, a deletion, tags, other branches", "the refs that the bottle lists", gate+"TestAPushIsRefusedByWhatItChanges"),
-		secrets,
-		tests("G06", "a secret in an LFS object", "no LFS", gate+"TestPathsThatBecomeOthersAreRefused"),
-		tests("G07", "a submodule that leads elsewhere", "no submodules", gate+"TestPathsThatBecomeOthersAreRefused"),
-		p("G09", "a bundle, gist, wiki or release in place of a push"),
-		p("G10", "the deploy key after the job"), p("G11", "a push under way when the job is cancelled"),
-		tests("G12", "a pushed workflow file", "the list of protected paths", gate+"TestWhatAForgeWouldRunIsNotPushed"),
-		tests("G13", "a build file that a workflow on the host would run", "the workflows of what is pushed, and of its base", gate+"TestABuildFileThatAWorkflowWouldRunOnTheHostIsNotPushed"),
-		tests("G14", "push options, malformed trees", "nothing is offered that isn't needed, and objects are checked strictly", gate+"TestPathsThatBecomeOthersAreRefused"),
-	}
-}
-
 func runnerCases() []Case {
-	posts := "the posting of results"
 	p := func(id, title, waits, layer string) Case { return pending(id, title, "", waits, Runner, layer) }
 	tests := func(id, title, layer, test string) Case { return tested(id, title, layer, test, Runner) }
 	return []Case{
@@ -59,14 +35,14 @@ func runnerCases() []Case {
 		tests("R03", "an output's value that adds another", "random delimiters", "action TestOutputsCantBeForged"),
 		{ID: "R04", Title: "the runner's and the forge's tokens, and the runner's own credentials", Class: Runner, Tier: Quick, Layer: "the guest's environment is made anew",
 			Twin: "the guest's own variables are there", run: runnerTokens, twin: ownVariables},
-		p("R05", "Markdown, mentions and a faked verdict in what is posted", posts, "the escaping of reports"),
+		tests("R05", "Markdown, mentions and a faked verdict in what is posted", "the escaping of reports", "internal/report TestInMarkdownOnlyOurWordsAreMoreThanText"),
 		tests("R06", "what the agent leaves for a later job to run", "changes leave by their digest, and a person applies them", "e2e TestChangesApplyOnce"),
 		tests("R08", "a trigger by somebody without the right to write", "the judge of triggers", "action TestWhatStartsNoJob"),
 		tests("R09", "a policy in the repository that widens", "bottles come from the host alone", "runner TestBottlesOfARepositoryAreIgnoredWithAWarning"),
 		tests("R10", "the job killed at any step", "the ledger", "e2e TestKilledAnywhereReapLeavesNothing"),
 		tests("R11", "two jobs at once", "an alias, folders and doors for each", "e2e TestBottlesAtOnceDontMeet"),
 		p("R12", "forged, reused and late approvals", waitsApprove, "supervise"),
-		p("R13", "a secret in the log, the patch, an output, a refused URL", waitsDLP, "DLP of results"),
+		tests("R13", "a secret in the log, the patch, an output, a refused URL", "what others read is scanned, and refused strings stay on the host", "action TestWhatHoldsASecretIsNotPosted"),
 		tests("R14", "a guest that lies on the control channel, and forged results of the probe", "the proof is judged on the host", "internal/guest/probe FuzzJudgeNeverHoldsOnForeignResults"),
 		tests("R15", "another process of the host connecting to a door", "the user of each connection is looked at", "internal/doors TestOnlyListedUsersMayConnect"),
 	}
