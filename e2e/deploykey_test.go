@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -162,6 +163,31 @@ func TestSweepTakesWhatALostHostLeftAndNothingElse(t *testing.T) {
 	}
 	if out := sweep(); !strings.Contains(out, "nothing to sweep") {
 		t.Error(out)
+	}
+}
+
+func TestSweepGoesOverAllOfAnOwners(t *testing.T) {
+	w := newKeyWorld(t)
+	w.forge.AddOwner("acme", true)
+	w.forge.Add(8, "acme/gadgets")
+	w.forge.Add(9, "acme/stranger")
+	w.forge.SetStranger(9)
+	past := w.forge.Now().Add(-time.Hour).Unix()
+	for _, repository := range []int64{7, 8, 9} {
+		signer, _ := sshtest.NewSigner(t)
+		w.forge.Put(repository, fmt.Sprintf("bot-bottle/abcdefgh23/abcdefgh23/%d", past), strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), true)
+	}
+	out, err := w.verb(nil, "sweep", "--server", w.forge.URL, "--owner", "acme")
+	if err != nil || strings.Count(out, "removed") != 2 || !strings.Contains(out, "skipped  acme/stranger") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if len(w.forge.Held(7)) != 0 || len(w.forge.Held(8)) != 0 || len(w.forge.Held(9)) != 1 {
+		t.Errorf("left: %v %v %v", w.forge.Held(7), w.forge.Held(8), w.forge.Held(9))
+	}
+	out, err = w.verb(nil, "sweep", "--server", w.forge.URL, "--owner", "nobody")
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 7 || !strings.Contains(out, `"nobody"`) {
+		t.Errorf("an owner who isn't there: %v: %s", err, out)
 	}
 }
 

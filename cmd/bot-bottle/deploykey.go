@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
@@ -25,15 +26,34 @@ var keyPatience = forge.Patience{Tries: 3, First: forge.Posting.First, Most: 5 *
 // anew each time. A job's token is never asked with, and under a runner neither is
 // anything that a job could have put into the environment.
 func keyForge(place deploykey.Place) (deploykey.Connection, error) {
-	token, err := hostCredential(place.Server)
+	token, err := keyCredential(place)
 	if err != nil {
 		return nil, err
 	}
-	if token.IsEmpty() {
-		return nil, term.Errorf(term.StagePreflight, place.Server, "asking %q for deploy keys: the host has no credential for it", place.Server).
-			WithHint("name one in %s/config.yaml under `forges`, of an account that administers %q", manifest.HostFolder, place.Repository)
-	}
 	return connectKeys(place, token)
+}
+
+// keyCredential is the host's for the place's server; none is an error.
+func keyCredential(place deploykey.Place) (secret.Value, error) {
+	token, err := hostCredential(place.Server)
+	if err == nil && token.IsEmpty() {
+		err = term.Errorf(term.StagePreflight, place.Server, "asking %q for deploy keys: the host has no credential for it", place.Server).
+			WithHint("name one in %s/config.yaml under `forges`, of an account that administers %s", manifest.HostFolder, cmp.Or(place.Repository, "the repositories"))
+	}
+	return token, err
+}
+
+// ownedBy lists the repositories of an owner on the place's server, of which no
+// repository is used.
+func ownedBy(ctx context.Context, place deploykey.Place, owner string) ([]forge.OwnedRepository, error) {
+	token, err := keyCredential(place)
+	if err != nil {
+		return nil, err
+	}
+	if place.Forge == deploykey.GitHub {
+		return github.Owned(ctx, github.Config{API: githubAPI(place.Server), Token: token, Patience: keyPatience}, owner)
+	}
+	return gitea.Owned(ctx, gitea.Config{Server: place.Server, Host: token, Patience: keyPatience}, owner)
 }
 
 // hostCredential is the host's for the forge at server, read anew; empty: none is named.

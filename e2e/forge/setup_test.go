@@ -251,6 +251,40 @@ func TestTheWorkflowThatSweepsRemovesTheKeysOfLostHosts(t *testing.T) {
 	}
 }
 
+// Going over an owner's repositories takes one scope more, as docs/setup/gitea.md says.
+// Other tests' repositories of the same owner are seen and not administered.
+func TestSweepGoesOverAnOwnersRepositories(t *testing.T) {
+	t.Parallel()
+	h := ready(t, "owner")
+	title := map[string]any{"title": "bot-bottle/abcdefgh234567/abcdefg234/1000000000", "key": publicKey(t), "read_only": true}
+	must(t, h.repo.as.post(t.Context(), h.repo.path("/keys"), title, nil))
+	files := copied(t, "gitea/sweep.yml")
+	for path, text := range files {
+		files[path] = strings.Replace(text, `--repository "$GITHUB_REPOSITORY"`, `--owner "${GITHUB_REPOSITORY%%/*}"`, 1)
+	}
+	must(t, h.repo.commit(t.Context(), files))
+	sweep := func() (string, string) {
+		j, log := h.end(h.started(func() error {
+			return h.repo.as.post(t.Context(), h.repo.path("/actions/workflows/sweep.yml/dispatches"), map[string]any{"ref": "main"}, nil)
+		}))
+		return j.Conclusion, log
+	}
+	if end, log := sweep(); end != "failure" || !strings.Contains(log, "read:user") {
+		t.Errorf("without the scope it ended with %q:\n%s", end, log)
+	}
+	bot, err := theForge(t).newBot(t.Context(), "lister", hostScope+",read:user")
+	must(t, err)
+	must(t, h.repo.collaborator(t.Context(), bot.login, "admin"))
+	h.write("home/forge-token", bot.token+"\n")
+	if end, log := sweep(); end != "success" || strings.Count(log, "removed  ") != 1 {
+		t.Errorf("it ended with %q:\n%s", end, log)
+	}
+	keys, err := h.repo.deployKeys(t.Context())
+	if err != nil || len(keys) != 0 {
+		t.Errorf("deploy keys: %+v %v", keys, err)
+	}
+}
+
 // What docs/setup/gitea.md has on Gitea's own command line is the token that its API
 // gives for the jobs of the one repository.
 func TestTheCommandLinesRunnerTokenIsOfOneRepository(t *testing.T) {

@@ -48,8 +48,11 @@ type KeyForge struct {
 
 	mu       sync.Mutex
 	now      time.Time
-	names    map[int64]string // of repositories
-	old      map[string]int64 // names that lead elsewhere
+	names    map[int64]string  // of repositories
+	old      map[string]int64  // names that lead elsewhere
+	kinds    map[string]string // of owners: "User", "Organization"
+	hidden   map[int64]string  // repositories that the credential may not see
+	others   map[int64]bool    // repositories that the credential sees and doesn't administer
 	keys     map[int64][]Key
 	late     []landing
 	lastID   int64
@@ -65,7 +68,7 @@ type KeyForge struct {
 // with the test.
 func NewKeyForge(t testing.TB, now time.Time) *KeyForge {
 	t.Helper()
-	f := &KeyForge{now: now, names: map[int64]string{}, old: map[string]int64{}, keys: map[int64][]Key{}, pageSize: 50, admin: true, lose: -1}
+	f := &KeyForge{now: now, names: map[int64]string{}, old: map[string]int64{}, kinds: map[string]string{}, hidden: map[int64]string{}, others: map[int64]bool{}, keys: map[int64][]Key{}, pageSize: 50, admin: true, lose: -1}
 	f.Server = httptest.NewServer(http.HandlerFunc(f.serve))
 	t.Cleanup(func() { f.CloseClientConnections(); f.Close() })
 	return f
@@ -84,7 +87,9 @@ func (f *KeyForge) Rename(id int64, name string) {
 }
 
 // Hide makes a repository one that the credential may not see; it keeps its keys.
-func (f *KeyForge) Hide(id int64) { f.do(func() { delete(f.names, id) }) }
+func (f *KeyForge) Hide(id int64) {
+	f.do(func() { f.hidden[id] = f.names[id]; delete(f.names, id) })
+}
 
 // SetAdmin says whether the credential administers the repositories.
 func (f *KeyForge) SetAdmin(admin bool) { f.do(func() { f.admin = admin }) }
@@ -204,6 +209,14 @@ func (f *KeyForge) answer(r *http.Request) Answer {
 	}
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	switch {
+	case len(parts) == 3 && (parts[0] == "users" && (!hub || f.kinds[parts[1]] == "User") || hub && parts[0] == "orgs" && f.kinds[parts[1]] == "Organization") && parts[2] == "repos":
+		return f.ownedBy(r, parts[1])
+	case hub && path == "/user/repos":
+		return f.ownedBy(r, CredentialOwner)
+	case hub && path == "/user":
+		return f.account(CredentialOwner)
+	case hub && len(parts) == 2 && parts[0] == "users":
+		return f.account(parts[1])
 	case len(parts) == 2 && parts[0] == "repositories" && r.Method == http.MethodGet:
 		return f.repository(number(parts[1]))
 	case len(parts) == 3 && parts[0] == "repos" && r.Method == http.MethodGet:
@@ -224,7 +237,7 @@ func (f *KeyForge) repository(id int64) Answer {
 	if !ok {
 		return refusal(http.StatusNotFound, "Not Found")
 	}
-	return Answer{Body: fmt.Sprintf(`{"id": %d, "full_name": %q, "permissions": {"admin": %t, "push": true, "pull": true}}`, id, name, f.admin)}
+	return Answer{Body: fmt.Sprintf(`{"id": %d, "full_name": %q, "permissions": {"admin": %t, "push": true, "pull": true}}`, id, name, f.admin && !f.others[id])}
 }
 
 func (f *KeyForge) ofRepository(r *http.Request, hub bool, name string, rest []string) Answer {
@@ -232,9 +245,9 @@ func (f *KeyForge) ofRepository(r *http.Request, hub bool, name string, rest []s
 	switch {
 	case id == 0 && f.old[name] != 0:
 		return Answer{Status: http.StatusMovedPermanently, Header: map[string]string{"Location": strings.Replace(r.URL.Path, name, f.names[f.old[name]], 1)}, Body: `{"message": "Moved Permanently"}`}
-	case id == 0, !f.admin && hub:
+	case id == 0, hub && (!f.admin || f.others[id]):
 		return refusal(http.StatusNotFound, "Not Found")
-	case !f.admin:
+	case !f.admin, f.others[id]:
 		return refusal(http.StatusForbidden, "user should be an owner or a collaborator with admin write of a repository")
 	case r.Method == http.MethodGet && len(rest) == 0:
 		return f.list(r, id)

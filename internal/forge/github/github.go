@@ -37,6 +37,14 @@ func New(c Config) (*Forge, error) {
 	if err != nil {
 		return nil, err
 	}
+	client, err := newClient(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Forge{client, owner, name}, nil
+}
+
+func newClient(c Config) (*github.Client, error) {
 	base := strings.TrimSuffix(c.API, "/") + "/"
 	client, err := github.NewClient(
 		github.WithHTTPClient(forge.Client(c.Patience)),
@@ -46,7 +54,7 @@ func New(c Config) (*Forge, error) {
 	if err != nil {
 		return nil, term.Errorf(term.StageUsage, "", "reading the API's address %q: %w", c.API, err)
 	}
-	return &Forge{client, owner, name}, nil
+	return client, nil
 }
 
 func (f *Forge) subject() string { return f.owner + "/" + f.name }
