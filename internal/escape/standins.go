@@ -245,7 +245,7 @@ func (s *standIns) lists(secured, plain, cas string) policy.Policy {
 	auth.Auth = &policy.Auth{Scheme: "Bearer", TokenName: tokenName}
 	insecure.Port, insecure.ConnectTo, insecure.CAs = 80, plain, ""
 	forge := route(s.hosts.Forge)
-	forge.Matches = nil
+	forge.Matches = []policy.Match{{Methods: []string{http.MethodGet, http.MethodPost}}}
 	routes := []policy.Route{route(s.hosts.Listed), auth, forge, insecure, route(s.hosts.Expired), route(s.hosts.Stranger), route(s.hosts.Renamed)}
 	resolved := route(s.hosts.Resolved)
 	resolved.Port, resolved.ConnectTo = netip.MustParseAddrPort(secured).Port(), ""

@@ -161,7 +161,7 @@ func ordinaryPush(p *prober) Try {
 func httpsPush(p *prober) (tries []Try) {
 	host, token := p.plan.Hosts.Forge, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("x:"+p.canary))+"\r\n"
 	for _, path := range []string{"/ada/work.git/info/refs?service=git-receive-pack&", "/ada/work.git/info/refs?service=git%2Dreceive-pack&", "/ada/work/info%2frefs?service=git-receive-pack&"} {
-		tries = append(tries, try("GET "+path, WantDenied, func() (answer, error) { return p.fetch(host, get(host, path+p.canary, token)) }))
+		tries = append(tries, try("GET "+path, WantDoor, func() (answer, error) { return p.fetch(host, get(host, path+p.canary, token)) }))
 	}
 	var pack Pack
 	commit := pack.Commit(pack.path("README", p.canary), p.canary)

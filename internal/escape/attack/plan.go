@@ -45,7 +45,7 @@ type Hosts struct {
 	Expired  string            `json:"expired"`  // with a certificate that has expired
 	Stranger string            `json:"stranger"` // with one of a CA that nobody trusts
 	Renamed  string            `json:"renamed"`  // with one for another name
-	Forge    string            `json:"forge"`    // https: everything
+	Forge    string            `json:"forge"`    // https: GET and POST
 	Models   map[string]string `json:"models"`   // by wire: a model provider's API
 	Resolved string            `json:"resolved"` // https at Port: GET below /open; found by name
 	Private  []string          `json:"private"`  // the same, but they lead where the policy lets none go
