@@ -143,7 +143,17 @@ func (s *Scanner) Scan(ctx context.Context, path string, r io.Reader) ([]Finding
 
 // Text is Scan for a short text.
 func (s *Scanner) Text(ctx context.Context, text string) ([]Finding, error) {
-	return s.Scan(ctx, "", strings.NewReader(text))
+	if len(text) > pieceBytes {
+		return s.Scan(ctx, "", strings.NewReader(text))
+	}
+	if text == "" {
+		return nil, nil
+	}
+	found := merge(nil, s.piece(ctx, "", []byte(text), 1))
+	if err := context.Cause(ctx); err != nil {
+		return found, fmt.Errorf("scanning: %w", err)
+	}
+	return found, nil
 }
 
 // merge adds what is not there yet: the shared part of two pieces is seen twice.

@@ -33,12 +33,15 @@ type JudgeOptions struct {
 	// Protected are patterns of paths, by repository, that may be changed although
 	// they are on the list of those that may not.
 	Protected map[string][]string
-	Time      time.Duration // for one push; 0: DefaultJudgeTime
+	Time      time.Duration // for one push, besides what its size takes; 0: DefaultJudgeTime
 }
 
-// DefaultJudgeTime is enough for a hundred megabytes of dense text, or some ten of
-// random one, which takes gitleaks longest.
+// DefaultJudgeTime is enough for the smaller pushes that there are.
 const DefaultJudgeTime = 5 * time.Minute
+
+// leastScanned is how many bytes of a pack the scanner gets through in a second, at
+// worst: random ones, with each of which gitleaks tries most, on a busy host.
+const leastScanned = 1 << 20
 
 // protected are the paths by which a push would be run, or obeyed, by the forge or by
 // the host: workflows, actions, and who has to approve what. Each covers what is below
@@ -98,7 +101,8 @@ func covers(list []gitpath.Glob, parts []string) bool {
 
 // judge looks at every commit that the upstream lacks, and at all that it changed.
 func (j *judge) judge(ctx context.Context, p Pushed) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, j.time, fmt.Errorf("it took longer than %s", term.Duration(j.time)))
+	limit := j.time + time.Duration(p.Bytes/leastScanned)*time.Second
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s", term.Duration(limit)))
 	defer cancel()
 	o, err := openObjects(ctx, p)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 // judging is a world with the real judge.
-func judging(t *testing.T, o JudgeOptions) *world {
+func judging(t testing.TB, o JudgeOptions) *world {
 	t.Helper()
 	j, err := NewJudge(o)
 	if err != nil {

@@ -27,6 +27,7 @@ type Pushed struct {
 	Refs       []string // which refs, in the same order
 	Base       string   // commit of the upstream's HEAD, whose workflows a pull request may start; empty: none
 	Known      []string // ids that the upstream's branches and tags have
+	Bytes      int64    // of the pack that was pushed
 	// HostWorkflows are the paths of workflow files that may run on the host what is
 	// pushed.
 	HostWorkflows []string
@@ -141,6 +142,7 @@ type push struct {
 	in         io.Reader
 	quarantine string
 	known      map[string]string
+	packed     int64 // bytes of the pack
 }
 
 // do judges the push step by step, each behind the one before it.
@@ -233,7 +235,10 @@ func (p *push) takePack(ctx context.Context) (err error) {
 		return fmt.Errorf("this bottle has pushed all that one may, %d bytes", int64(maxRunBytes))
 	}
 	pack := p.pack(limit + 64<<10) // git says in better words what is too large
-	defer func() { p.door.taken.Add(limit + 64<<10 - pack.left) }()
+	defer func() {
+		p.packed = limit + 64<<10 - pack.left
+		p.door.taken.Add(p.packed)
+	}()
 	defer pack.over()
 	_, err = p.git(ctx, pack, "index-pack", "--stdin", "--fix-thin", "--strict", fmt.Sprintf("--max-input-size=%d", limit), "--threads=1")
 	return err
@@ -296,7 +301,7 @@ func (p *push) connected(ctx context.Context) *refusal {
 
 // judge has the push judged.
 func (p *push) judge(ctx context.Context) *refusal {
-	pushed := Pushed{Repository: p.mirror.name, Git: p.mirror.git, Dir: p.mirror.dir, Env: p.env(), HostWorkflows: p.rules.HostWorkflows}
+	pushed := Pushed{Repository: p.mirror.name, Git: p.mirror.git, Dir: p.mirror.dir, Env: p.env(), HostWorkflows: p.rules.HostWorkflows, Bytes: p.packed}
 	for _, c := range p.commands {
 		pushed.New, pushed.Refs = append(pushed.New, c.New), append(pushed.Refs, c.Ref)
 	}

@@ -38,7 +38,7 @@ func tryGit(t testing.TB, dir string, args ...string) (string, error) {
 // commit on main, and a folder for clones.
 type world struct {
 	*sshtest.Server
-	t        *testing.T
+	t        testing.TB
 	door     *Door
 	url      string
 	dir      string
@@ -50,7 +50,7 @@ type world struct {
 
 const pushable = "refs/heads/bottle/run1"
 
-func newWorld(t *testing.T, change ...func(*Options)) *world {
+func newWorld(t testing.TB, change ...func(*Options)) *world {
 	t.Helper()
 	w := &world{Server: sshtest.New(t), t: t, dir: t.TempDir(), log: &memoryLog{}}
 	w.Repository("widgets.git", map[string]string{"README": "hello\n"})
