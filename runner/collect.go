@@ -355,7 +355,7 @@ func (r *run) limits() []report.Limit {
 	if r.guest != nil {
 		held = r.guest.Held()
 	}
-	return []report.Limit{
+	limits := []report.Limit{
 		{Name: "memory", Value: term.Bytes(l.MemoryBytes), HeldBy: held["memory"]},
 		{Name: "cpus", Value: fmt.Sprint(l.CPUs), HeldBy: held["cpus"]},
 		{Name: "pids", Value: fmt.Sprint(l.PIDs), HeldBy: held["pids"]},
@@ -363,5 +363,10 @@ func (r *run) limits() []report.Limit {
 		{Name: "time", Value: term.Duration(l.Timeout), HeldBy: "supervisor"},
 		{Name: "requests", Value: fmt.Sprint(l.Requests), HeldBy: "egress door"},
 		{Name: "egress", Value: term.Bytes(l.EgressBytes), HeldBy: "egress door"},
+		{Name: "tokens", Value: fmt.Sprint(l.Tokens), HeldBy: "egress door"},
 	}
+	if l.Cost > 0 {
+		limits = append(limits, report.Limit{Name: "cost", Value: report.Dollars(l.Cost), HeldBy: "egress door"})
+	}
+	return limits
 }

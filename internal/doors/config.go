@@ -138,7 +138,7 @@ func (c Config) wire() *wireConfig {
 
 // forDoors leaves out what is the guest's, secrets among it.
 func forDoors(p policy.Policy) policy.Policy {
-	limits := policy.Limits{Requests: p.Limits.Requests, EgressBytes: p.Limits.EgressBytes}
+	limits := policy.Limits{Requests: p.Limits.Requests, EgressBytes: p.Limits.EgressBytes, Tokens: p.Limits.Tokens, Cost: p.Limits.Cost}
 	return policy.Policy{Epoch: p.Epoch, Bottle: p.Bottle, Egress: p.Egress, Git: p.Git, Limits: limits}
 }
 

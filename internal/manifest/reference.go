@@ -80,6 +80,8 @@ func BottleKeys() []KeyDoc {
 		{"limits.timeout", "time", "`1h`", "Of the agent's work: `90s`, `30m`, `1h30m`."},
 		{"limits.requests", "number", fmt.Sprintf("`%d`", policy.DefaultRequests), "Requests that the egress door passes on, in the whole job. Beyond it: status 429."},
 		{"limits.egress_bytes", "size", "`" + showSize(policy.DefaultEgressBytes) + "`", "What the egress door sends upstream in the whole job, heads and bodies. A body is cut there."},
+		{"limits.tokens", "number", fmt.Sprintf("`%d`", policy.DefaultTokens), "Tokens of all kinds that calls to the model's API take in the whole job, as the upstream counts them. A call that may take more than what is left: status 429."},
+		{"limits.cost", "US dollars", "none", "What these calls cost in the whole job, by the operator's table of prices: `5.00`, with at most six decimals. A model without a price is refused then."},
 		{"limits.best_effort", "`true` or `false`", "`false`", "Start even if this host can't hold one of the limits; otherwise that is an error."},
 	}
 }

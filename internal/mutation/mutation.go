@@ -32,6 +32,9 @@ const (
 	EgressKeepCreds  Point = "egress-keep-creds" // the agent's own credentials pass
 	EgressNoBudget   Point = "egress-no-budget"  // the egress door counts neither requests nor bytes
 	EgressModelAny   Point = "egress-model-any"  // requests to a model's API are not looked into
+	EgressNoMeter    Point = "egress-no-meter"   // what calls to a model take is not held against a limit
+	EgressNoAside    Point = "egress-no-aside"   // nothing is set aside for calls to a model that are under way
+	EgressBelieve    Point = "egress-believe"    // a call to a model whose usage nobody told is free
 	SidecarFiles     Point = "sidecar-files"     // the sidecar may read the host's files
 	DoorAnyUser      Point = "door-any-user"     // any user of the host may connect to a door
 	LimitPIDs        Point = "limit-pids"        // the guest's processes are not limited
