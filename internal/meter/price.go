@@ -43,6 +43,12 @@ func (p Price) fits(model string) bool {
 	return p.Model == model
 }
 
+// Covers tells whether p fits every model that o fits.
+func (p Price) Covers(o Price) bool {
+	begin, open := strings.CutSuffix(o.Model, "*")
+	return p.fits(begin) && (!open || strings.HasSuffix(p.Model, "*"))
+}
+
 // Cost gives what u costs, in millionths of a US dollar, each kind rounded up. What
 // doesn't fit into 63 bits is the largest that does.
 func (p Price) Cost(u Usage) int64 {

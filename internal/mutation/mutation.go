@@ -35,6 +35,7 @@ const (
 	EgressNoMeter    Point = "egress-no-meter"   // what calls to a model take is not held against a limit
 	EgressNoAside    Point = "egress-no-aside"   // nothing is set aside for calls to a model that are under way
 	EgressBelieve    Point = "egress-believe"    // a call to a model whose usage nobody told is free
+	EgressUnpriced   Point = "egress-unpriced"   // a model without a price passes under limits.cost
 	SidecarFiles     Point = "sidecar-files"     // the sidecar may read the host's files
 	DoorAnyUser      Point = "door-any-user"     // any user of the host may connect to a door
 	LimitPIDs        Point = "limit-pids"        // the guest's processes are not limited

@@ -46,7 +46,7 @@ func (x *exchange) setAside() *refusal {
 		return nil
 	}
 	if !c.free {
-		if limits.Cost > 0 && c.price == nil {
+		if limits.Cost > 0 && c.price == nil && !mutation.On(mutation.EgressUnpriced) {
 			return unpriced(c.request.Model)
 		}
 		c.aside = c.spent(c.request.Most())

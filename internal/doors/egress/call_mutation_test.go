@@ -30,6 +30,15 @@ func TestMutationBelieveMakesACallWithoutUsageFree(t *testing.T) {
 	holdsBack(t, mutation.EgressBelieve, attack, 429, 200)
 }
 
+func TestMutationUnpricedLetsAnUnknownModelCostNothing(t *testing.T) {
+	attack := func() int {
+		w := openModel(t, answering(t, took(5000)), policy.Limits{Cost: 1})
+		status, _ := w.ask(askFor(50))
+		return status
+	}
+	holdsBack(t, mutation.EgressUnpriced, attack, 403, 200)
+}
+
 func TestMutationNoAsideLetsCallsAtOnceEachPassTheLimit(t *testing.T) {
 	attack := func() int {
 		up, arrived, answer := held(t, took(400))

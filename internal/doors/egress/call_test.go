@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/bot-bottle/action/internal/doors/decision"
+	"github.com/bot-bottle/action/internal/meter"
 	"github.com/bot-bottle/action/internal/policy"
 )
 
@@ -276,5 +277,50 @@ func TestASwapKeepsTheTokensThatWereUsed(t *testing.T) {
 	}
 	if status, text := w.ask(askFor(50)); status != 429 || !strings.Contains(text, "400 were used") {
 		t.Errorf("it got %d %s", status, text)
+	}
+}
+
+// dear is a table in which m-2 costs a dollar for each token that it is asked, and m
+// a cent.
+var dear = meter.Prices{{Model: "m-2", Input: 1e12, Output: 1e12}, {Model: "m", Input: 1e10, Output: 1e10}}
+
+func TestCallsBeyondTheCostAreRefused(t *testing.T) {
+	up := answering(t, took(400))
+	w := openWith(t, Options{Policy: modelPolicy(up, policy.Limits{Cost: 400 * policy.Dollar}), Prices: dear})
+	if status, text := w.ask(askFor(50)); status != 200 {
+		t.Fatalf("within the limit it got %d %s", status, text)
+	}
+	// 389 tokens were read and 10 written, at the price of the model that answered.
+	if u := w.ended(t, 1).Usage; u == nil || u.Cost == nil || *u.Cost != 399*policy.Dollar {
+		t.Errorf("%+v", u)
+	}
+	status, text := w.ask(askFor(200))
+	for _, want := range []string{"limits.cost", "$400.000000", "$399.000000 were used"} {
+		if status != http.StatusTooManyRequests || !strings.Contains(text, want) {
+			t.Errorf("beyond the limit it got %d %s, without %q", status, text, want)
+		}
+	}
+	w.wantRefused(t, RuleLimitCost)
+}
+
+func TestAModelWithoutAPriceIsRefusedUnderALimitOfCost(t *testing.T) {
+	up := answering(t, took(400))
+	w := openWith(t, Options{Policy: modelPolicy(up, policy.Limits{Cost: 1}), Prices: dear[:1]})
+	status, text := w.ask(askFor(50))
+	for _, want := range []string{`"m" has no price`, "limits.cost", "/etc/bot-bottle/prices.yaml", "prices:"} {
+		if status != http.StatusForbidden || !strings.Contains(text, want) {
+			t.Errorf("it got %d %s, without %q", status, text, want)
+		}
+	}
+	w.wantRefused(t, RuleModelPrice)
+	if n := len(up.requests()); n != 0 {
+		t.Errorf("the upstream got %d requests", n)
+	}
+	without := openWith(t, Options{Policy: modelPolicy(up, policy.Limits{})})
+	if status, text := without.ask(askFor(50)); status != 200 {
+		t.Errorf("without the limit it got %d %s", status, text)
+	}
+	if u := without.ended(t, 1).Usage; u == nil || u.Cost != nil {
+		t.Errorf("%+v", u)
 	}
 }

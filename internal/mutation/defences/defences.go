@@ -45,6 +45,7 @@ func Table() []Defence {
 		{"the budget of requests and bytes", p(mutation.EgressNoBudget), nil, []string{"internal/doors/egress TestMutationNoBudgetLetsABottleAskForEver"}},
 		{"calls to a model count against its limits", p(mutation.EgressNoMeter), nil, []string{"internal/doors/egress TestMutationNoMeterLetsABottleAskAModelForEver"}},
 		{"a call whose usage nobody told is not free", p(mutation.EgressBelieve), nil, []string{"internal/doors/egress TestMutationBelieveMakesACallWithoutUsageFree"}},
+		{"a limit of cost needs a price", p(mutation.EgressUnpriced), nil, []string{"internal/doors/egress TestMutationUnpricedLetsAnUnknownModelCostNothing"}},
 		{"calls under way have tokens set aside", p(mutation.EgressNoAside), nil, []string{"internal/doors/egress TestMutationNoAsideLetsCallsAtOnceEachPassTheLimit"}},
 		{"the refs that may be pushed", p(mutation.GitAnyRef), nil, []string{"internal/doors/gitgate TestMutationAnyRefLetsAPushChangeMain"}},
 		{"the scan of what is pushed", p(mutation.GitScan), nil, []string{"internal/doors/gitgate TestMutationScanLetsASecretOut"}},
