@@ -79,7 +79,7 @@ type Moved struct {
 
 // Usage is what a call to a model's API took, in tokens.
 type Usage struct {
-	Model      string `json:"model,omitempty"` // as the upstream calls it, bounded; else as the guest did
+	Model      string `json:"model,omitempty"` // as the upstream calls it, bounded, or the table of prices
 	Input      int64  `json:"input,omitempty"`
 	Output     int64  `json:"output,omitempty"`
 	CacheWrite int64  `json:"cache_write,omitempty"`

@@ -1,7 +1,6 @@
 package egress
 
 import (
-	"cmp"
 	"errors"
 	"io"
 	"net/http"
@@ -99,13 +98,7 @@ func (x *exchange) settleCall(whole bool) *decision.Usage {
 	}
 	c.open = false
 	usage, took := c.usage(x.sent.Load(), whole)
-	model := c.request.Model
-	if c.meter != nil {
-		model = cmp.Or(c.meter.Model(), model)
-		if p, found := x.c.door.options.Prices.Of(model); found {
-			c.price = &p
-		}
-	}
+	model := c.model(x.c.door.options.Prices)
 	x.c.door.budget.settle(c.aside, c.spent(usage))
 	if !took {
 		return nil
@@ -119,6 +112,22 @@ func (x *exchange) settleCall(whole bool) *decision.Usage {
 		l.Cost = &cost
 	}
 	return l
+}
+
+// model names what answered, in the upstream's words, and takes its price. What the
+// guest called it goes into no report: where the upstream says nothing, the table of
+// prices has the name.
+func (c *call) model(prices meter.Prices) string {
+	if c.meter != nil && c.meter.Model() != "" {
+		if p, found := prices.Of(c.meter.Model()); found {
+			c.price = &p
+		}
+		return c.meter.Model()
+	}
+	if c.price != nil {
+		return c.price.Model
+	}
+	return ""
 }
 
 // usage gives what the call took of which sent bytes went out. No answer at all counts

@@ -96,6 +96,17 @@ func TestACallThatTakesMoreThanWasSetAsideFinishesAndCounts(t *testing.T) {
 	}
 }
 
+func TestTheGuestDoesNotNameTheModelInTheLog(t *testing.T) {
+	up := serve(t, &tls.Config{}, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	for want, prices := range map[string]meter.Prices{"": nil, "told-by-*": {{Model: "told-by-*"}}} {
+		w := openWith(t, Options{Policy: modelPolicy(up, policy.Limits{}), Prices: prices})
+		w.ask(`{"model":"told-by-the-guest","messages":[]}`)
+		if u := w.ended(t, 1).Usage; u == nil || u.Model != want {
+			t.Errorf("%+v, want the model %q", u, want)
+		}
+	}
+}
+
 func TestARefusalThatWillLastSaysSo(t *testing.T) {
 	w := openModel(t, answering(t, took(400)), policy.Limits{Tokens: 1000})
 	r, _ := http.NewRequest("POST", messagesURL, strings.NewReader(askFor(5000)))
