@@ -274,3 +274,20 @@ func TestAllFaultsOfAFileAreNamedInItsOrder(t *testing.T) {
 		t.Errorf("the faults are at %q", places)
 	}
 }
+
+func TestALimitOfTokensNeedsAnAgentWhoseCallsAreCounted(t *testing.T) {
+	const claude = "agent_provider: {template: claude, auth_token: \"env:T\"}\n"
+	for yaml, ok := range map[string]bool{
+		"limits: {tokens: 5}":  false,
+		"limits: {cost: 5.00}": false,
+		"agent_provider: {template: command}\nlimits: {cost: 5.00}": false,
+		claude + "limits: {tokens: 5, cost: 5.00}":                  true,
+		"limits: {tokens: 5, cost: 5.00, best_effort: true}":        true,
+		"limits: {requests: 5}":                                     true,
+	} {
+		_, _, err := manifest.Resolve(bottle(t, yaml), environment("T", "t0ken"))
+		if (err == nil) != ok || err != nil && !strings.Contains(explain("", err), "nothing holds it") {
+			t.Errorf("%q: %v", yaml, err)
+		}
+	}
+}

@@ -12,7 +12,7 @@ import (
 
 func TestTheBuiltInTableHasPricesOfWhatTheAgentsAsk(t *testing.T) {
 	table := manifest.Config{}.PriceTable()
-	for _, model := range []string{"claude-opus-4-5-20251101", "claude-sonnet-4-5", "claude-haiku-4-5-20251001", "gpt-5", "gpt-5-codex", "gemini-2.5-pro", "gemini-2.5-flash"} {
+	for _, model := range []string{"claude-opus-4-8", "claude-opus-4-5-20251101", "claude-sonnet-4-5", "claude-haiku-4-5-20251001", "gpt-5", "gpt-5-codex", "gemini-2.5-pro", "gemini-2.5-flash"} {
 		if p, found := table.Of(model); !found || p.Input <= 0 || p.Output < p.Input || p.CacheRead > p.Input || p.CacheWrite < p.Input {
 			t.Errorf("%s: %+v, %v", model, p, found)
 		}

@@ -241,3 +241,13 @@ func FuzzMeter(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkMeter(b *testing.B) {
+	piece := []byte(named("content_block_delta", `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"some words of an answer"}}`))
+	m := New(Anthropic, "")
+	b.SetBytes(int64(len(piece)))
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Write(piece)
+	}
+}
