@@ -24,13 +24,14 @@ import (
 
 // agentCLI is what differs between the CLIs for a test.
 type agentCLI struct {
-	name  string
-	wire  modeltest.Wire
-	host  string
-	token string // variable that holds it
-	field string // header field in which the model's provider gets it
-	value string // of the token; empty: theToken
-	model string
+	name   string
+	wire   modeltest.Wire
+	host   string
+	token  string // variable that holds it
+	field  string // header field in which the model's provider gets it
+	value  string // of the token; empty: theToken
+	model  string
+	limits string // of the bottle; empty: the defaults
 	// shell gives the call of the CLI's tool that runs a command.
 	shell func(command string) modeltest.Call
 	write modeltest.Call // writes "bee\n" to b.txt in the workspace
@@ -119,7 +120,7 @@ func (w *world) employ(cli agentCLI, script modeltest.Script) agentJob {
 	programs := installedAgents(w.t)
 	j := agentJob{server: modeltest.Start(w.t, cli.wire, script), report: filepath.Join(w.dir, "report")}
 	ca := w.write("model-ca.pem", j.server.CAs)
-	w.write("bottles/b.md", "---\n"+leastPolicy(w.t, cli.name)+
+	w.write("bottles/b.md", "---\n"+leastPolicy(w.t, cli.name)+"limits: {"+cli.limits+"}\n"+
 		"egress:\n  routes:\n    - {host: "+cli.host+", connect_to: \""+j.server.Address+"\", addresses: [127.0.0.0/8], ca_file: "+ca+"}\n---\n")
 	w.write("agents/a.md", "---\nprovider: "+cli.name+"\n---\nYou are thorough.\n")
 	w.env = append(w.env, cli.token+"="+cli.credential(), "PATH="+programs+":"+os.Getenv("PATH"))

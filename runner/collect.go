@@ -242,6 +242,7 @@ func (p *Proven) gatherPatch(ctx context.Context) (string, error) {
 func (r *run) collect(g gathered) error {
 	r.report.Agent = g.agent
 	r.report.Doors = r.countDecisions()
+	r.readDecisions(func(lines iter.Seq[decision.Line]) { r.report.Usage = report.UsageOf(lines) })
 	r.report.Pushes = r.pushes()
 	if g.patch == "" {
 		return nil
@@ -355,7 +356,11 @@ func (r *run) limits() []report.Limit {
 	if r.guest != nil {
 		held = r.guest.Held()
 	}
-	return []report.Limit{
+	var used report.Tokens
+	if u := r.report.Usage; u != nil {
+		used = u.Tokens
+	}
+	limits := []report.Limit{
 		{Name: "memory", Value: term.Bytes(l.MemoryBytes), HeldBy: held["memory"]},
 		{Name: "cpus", Value: fmt.Sprint(l.CPUs), HeldBy: held["cpus"]},
 		{Name: "pids", Value: fmt.Sprint(l.PIDs), HeldBy: held["pids"]},
@@ -363,5 +368,10 @@ func (r *run) limits() []report.Limit {
 		{Name: "time", Value: term.Duration(l.Timeout), HeldBy: "supervisor"},
 		{Name: "requests", Value: fmt.Sprint(l.Requests), HeldBy: "egress door"},
 		{Name: "egress", Value: term.Bytes(l.EgressBytes), HeldBy: "egress door"},
+		{Name: "tokens", Value: fmt.Sprintf("%d, of which %d were used", l.Tokens, used.Total()), HeldBy: "egress door"},
 	}
+	if l.Cost > 0 {
+		limits = append(limits, report.Limit{Name: "cost", Value: fmt.Sprintf("%s, of which %s were used", report.Dollars(l.Cost), report.Dollars(used.Cost)), HeldBy: "egress door"})
+	}
+	return limits
 }

@@ -229,6 +229,7 @@ func (r *run) configureSidecar(ctx context.Context) error {
 		Peers:  []int{handle.UserID},
 
 		Resolver: r.plan.Resolver,
+		Prices:   r.deps.Prices,
 		Git:      r.gitConfig(),
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/bot-bottle/action/backends"
 	"github.com/bot-bottle/action/internal/forge/deploykey"
 	"github.com/bot-bottle/action/internal/image"
+	"github.com/bot-bottle/action/internal/meter"
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/secret"
 	"github.com/bot-bottle/action/internal/workspace"
@@ -93,6 +94,8 @@ type Deps struct {
 	Progress   Progress // nil: nobody is told
 	// Registries says how images are pulled; the zero value is with no login.
 	Registries image.Registries
+	// Prices say what a model's tokens cost.
+	Prices meter.Prices
 	// KeyHelper makes deploy keys, in a process of its own. KeyForge is asked to remove
 	// them, when nothing of a guest's runs any more. Both use the host's credentials.
 	KeyHelper deploykey.Helper

@@ -83,6 +83,7 @@ func lookAround(stderr io.Writer) (*world, error) {
 		Executable: exe,
 		Version:    version,
 		Registries: registries(os.Getenv),
+		Prices:     config.PriceTable(),
 		KeyHelper:  keyHelper,
 		KeyForge:   keyForge,
 		Log:        zerolog.New(zerolog.ConsoleWriter{Out: stderr, NoColor: true}).Level(level).With().Timestamp().Logger(),

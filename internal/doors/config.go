@@ -11,6 +11,7 @@ import (
 
 	"github.com/bot-bottle/action/internal/doors/decision"
 	"github.com/bot-bottle/action/internal/doors/egress"
+	"github.com/bot-bottle/action/internal/meter"
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/secret"
 )
@@ -43,6 +44,8 @@ type Config struct {
 	UpstreamProxy secret.Value
 	// Resolver is asked for names; the zero value: the host's own are.
 	Resolver netip.AddrPort
+	// Prices say what a model's tokens cost.
+	Prices meter.Prices
 	// Git is what the git-gate serves; nil: no remote is declared.
 	Git *GitConfig
 }
@@ -81,6 +84,7 @@ type wireConfig struct {
 	Peers         []int             `json:"peers"`
 	UpstreamProxy string            `json:"upstream_proxy,omitempty"`
 	Resolver      netip.AddrPort    `json:"resolver,omitzero"`
+	Prices        meter.Prices      `json:"prices,omitempty"`
 	Git           *wireGit          `json:"git,omitempty"`
 }
 
@@ -129,6 +133,7 @@ func (c Config) wire() *wireConfig {
 		Peers:         c.Peers,
 		UpstreamProxy: c.UpstreamProxy.Reveal(),
 		Resolver:      c.Resolver,
+		Prices:        c.Prices,
 	}
 	for name, value := range c.Tokens {
 		w.Tokens[name] = value.Reveal()
@@ -138,7 +143,7 @@ func (c Config) wire() *wireConfig {
 
 // forDoors leaves out what is the guest's, secrets among it.
 func forDoors(p policy.Policy) policy.Policy {
-	limits := policy.Limits{Requests: p.Limits.Requests, EgressBytes: p.Limits.EgressBytes}
+	limits := policy.Limits{Requests: p.Limits.Requests, EgressBytes: p.Limits.EgressBytes, Tokens: p.Limits.Tokens, Cost: p.Limits.Cost}
 	return policy.Policy{Epoch: p.Epoch, Bottle: p.Bottle, Egress: p.Egress, Git: p.Git, Limits: limits}
 }
 

@@ -63,6 +63,7 @@ func (s *server) newEgress(c *wireConfig, roots *x509.CertPool) (*egress.Door, e
 		Roots:         roots,
 		UpstreamProxy: proxy,
 		Resolver:      c.resolver(),
+		Prices:        c.Prices,
 		Intercept:     s.proof.at(decision.Egress),
 		Peer:          func(c net.Conn) string { return c.RemoteAddr().String() },
 	})

@@ -27,6 +27,8 @@ limits:
   timeout: 30m
   requests: 5000
   egress_bytes: 1GiB
+  tokens: 2000000
+  cost: 5.00
   best_effort: true
 egress:
   routes:
@@ -60,7 +62,7 @@ func TestAWholeBottle(t *testing.T) {
 	want := policy.Policy{
 		Epoch: 1, Bottle: "dev", Isolation: policy.IsolationVM, Image: policy.Image{Rootfs: "/srv/rootfs"},
 		Env:    []policy.EnvVar{{Name: "API_KEY", Value: "k3y", Secret: true}, {Name: "GREETING", Value: "costs $5"}, {Name: "LANG", Value: "C.UTF-8"}},
-		Limits: policy.Limits{MemoryBytes: 2 << 30, CPUs: 4, PIDs: 512, DiskBytes: 500_000_000, Timeout: 30 * time.Minute, Requests: 5000, EgressBytes: 1 << 30, BestEffort: true},
+		Limits: policy.Limits{MemoryBytes: 2 << 30, CPUs: 4, PIDs: 512, DiskBytes: 500_000_000, Timeout: 30 * time.Minute, Requests: 5000, EgressBytes: 1 << 30, Tokens: 2_000_000, Cost: 5_000_000, BestEffort: true},
 		Egress: policy.Egress{Routes: []policy.Route{
 			{
 				Host: "api.github.com", Port: 443,
@@ -179,6 +181,7 @@ func TestWhatIsWrongInALimit(t *testing.T) {
 	const time = "hint: write a positive time such as 30m or 1h30m; there is no unlimited one"
 	const size = "hint: write a whole number and a unit, such as 512MiB or 2GiB"
 	const none = "hint: remove the key for the default; there is no unlimited one"
+	const money = "hint: write US dollars in plain decimal, such as 5.00"
 	messages(t, manifest.Bottles, map[string]string{
 		"limits: {timeout: 0s}":          "error: dev.md:2: limits.timeout: \"0s\" is not positive\n" + time,
 		"limits: {timeout: 0}":           "error: dev.md:2: limits.timeout: 0 has no unit\n" + time,
@@ -199,6 +202,16 @@ func TestWhatIsWrongInALimit(t *testing.T) {
 		"limits: {best_effort: \"yes\"}": "error: dev.md:2: limits.best_effort: it is text, not true or false\nhint: remove the quotes if there are any",
 		"limits: {requests: 0}":          "error: dev.md:2: limits.requests: 0 is no limit\n" + none,
 		"limits: {egress_bytes: 5}":      "error: dev.md:2: limits.egress_bytes: 5 has no unit\n" + size,
+		"limits: {tokens: 0}":            "error: dev.md:2: limits.tokens: 0 is no limit\n" + none,
+		"limits: {tokens: 1.5}":          "error: dev.md:2: limits.tokens: it is a number, not a whole number",
+		"limits: {cost: 0.00}":           "error: dev.md:2: limits.cost: 0 is no limit\nhint: remove the key to bound no cost",
+		"limits: {cost: -1}":             "error: dev.md:2: limits.cost: \"-1\" is no amount\n" + money,
+		"limits: {cost: 5e2}":            "error: dev.md:2: limits.cost: \"5e2\" is no amount\n" + money,
+		"limits: {cost: 0.0000001}":      "error: dev.md:2: limits.cost: \"0.0000001\" is no amount\n" + money,
+		"limits: {cost: $5}":             "error: dev.md:2: limits.cost: \"$5\" is no amount\n" + money,
+		"limits: {cost: .5}":             "error: dev.md:2: limits.cost: \".5\" is no amount\n" + money,
+		"limits: {cost: 9999999}":        "error: dev.md:2: limits.cost: 9999999000000 is not from 0 to 1000000000000 millionths of a US dollar",
+		"limits: {cost: [5]}":            "error: dev.md:2: limits.cost: it is a list, not an amount in US dollars\nhint: give a single value",
 		"limits: {memroy: 2GiB}":         "error: dev.md:2: limits.memroy: unknown key\nhint: did you mean \"memory\"?",
 	})
 }
@@ -259,5 +272,22 @@ func TestAllFaultsOfAFileAreNamedInItsOrder(t *testing.T) {
 	}
 	if !reflect.DeepEqual(places, want) {
 		t.Errorf("the faults are at %q", places)
+	}
+}
+
+func TestALimitOfTokensNeedsAnAgentWhoseCallsAreCounted(t *testing.T) {
+	const claude = "agent_provider: {template: claude, auth_token: \"env:T\"}\n"
+	for yaml, ok := range map[string]bool{
+		"limits: {tokens: 5}":  false,
+		"limits: {cost: 5.00}": false,
+		"agent_provider: {template: command}\nlimits: {cost: 5.00}": false,
+		claude + "limits: {tokens: 5, cost: 5.00}":                  true,
+		"limits: {tokens: 5, cost: 5.00, best_effort: true}":        true,
+		"limits: {requests: 5}":                                     true,
+	} {
+		_, _, err := manifest.Resolve(bottle(t, yaml), environment("T", "t0ken"))
+		if (err == nil) != ok || err != nil && !strings.Contains(explain("", err), "nothing holds it") {
+			t.Errorf("%q: %v", yaml, err)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"golang.org/x/sys/unix"
 
+	"github.com/bot-bottle/action/internal/meter"
 	"github.com/bot-bottle/action/internal/secret"
 )
 
@@ -26,6 +27,9 @@ type Config struct {
 	Forges     []HostForge // key `forges`
 	Docker     HostDocker  // key `docker`
 	Smolvm     HostSmolvm  // key `smolmachines`
+	// Prices are the operator's own, of the key `prices` or the file prices.yaml; nil:
+	// there are none. See PriceTable.
+	Prices meter.Prices
 }
 
 // HostDocker are the host's settings of the docker backend.
@@ -66,25 +70,31 @@ func (f HostForge) Is(server string) bool {
 		strings.TrimRight(a.Path, "/") == strings.TrimRight(b.Path, "/")
 }
 
-// LoadConfig reads config.yaml from a folder, which has to be root's, as the file
-// has, with nobody else able to write; without the file everything is at its
-// default.
+// LoadConfig reads config.yaml and prices.yaml from a folder, which has to be root's,
+// as the files have, with nobody else able to write; without them everything is at
+// its default.
 func LoadConfig(folder string) (Config, error) { return loadConfig(folder, 0) }
 
 // loadConfig is LoadConfig for files that belong to owner.
 func loadConfig(folder string, owner int) (Config, error) {
+	c, err := loadConfigFile(folder, owner)
+	if err == nil {
+		err = c.loadPrices(folder, owner)
+	}
+	if err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+func loadConfigFile(folder string, owner int) (Config, error) {
 	path := filepath.Join(folder, "config.yaml")
 	b, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Config{}, nil
 	}
-	for _, p := range []string{folder, path} {
-		if err == nil {
-			err = onlyFor(p, owner)
-		}
-	}
-	if err != nil {
-		return Config{}, asError([]Fault{{Path: path, Err: err, Hint: fmt.Sprintf("as root: chown root:root %s %[2]s && chmod go-w %[1]s %[2]s", folder, path)}})
+	if err := onlyRoots(folder, path, owner, err); err != nil {
+		return Config{}, err
 	}
 	var c Config
 	r := newReader(path)
@@ -96,6 +106,7 @@ func loadConfig(folder string, owner int) (Config, error) {
 			},
 			"docker":       func(n ast.Node, at string) { c.Docker = r.docker(n, at) },
 			"smolmachines": func(n ast.Node, at string) { c.Smolvm = r.smolvm(n, at) },
+			"prices":       func(n ast.Node, at string) { c.Prices = r.prices(n, at) },
 		}})
 	}
 	if err := asError(r.faults); err != nil {
@@ -186,6 +197,20 @@ func (r *reader) hostToken(n ast.Node, at string) secret.Ref {
 		r.at(at, "use file:/path or credential:NAME", errors.New("under a runner a token from the environment would be the job's"))
 	}
 	return ref
+}
+
+// onlyRoots tells what is wrong with a file of the host's that was read with err, or
+// with its folder.
+func onlyRoots(folder, path string, owner int, err error) error {
+	for _, p := range []string{folder, path} {
+		if err == nil {
+			err = onlyFor(p, owner)
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	return asError([]Fault{{Path: path, Err: err, Hint: fmt.Sprintf("as root: chown root:root %s %[2]s && chmod go-w %[1]s %[2]s", folder, path)}})
 }
 
 // onlyFor tells what is wrong where anybody but owner could have written path.

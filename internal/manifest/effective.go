@@ -103,6 +103,8 @@ type shownLimits struct {
 	Timeout     string `json:"timeout"`
 	Requests    int64  `json:"requests"`
 	EgressBytes string `json:"egress_bytes"`
+	Tokens      int64  `json:"tokens"`
+	Cost        string `json:"cost,omitempty"`
 	BestEffort  bool   `json:"best_effort"`
 }
 
@@ -190,10 +192,14 @@ func (g Git) show() *shownGit {
 }
 
 func showLimits(l policy.Limits) shownLimits {
-	return shownLimits{
+	shown := shownLimits{
 		Memory: showSize(l.MemoryBytes), CPUs: l.CPUs, PIDs: l.PIDs, Disk: showSize(l.DiskBytes), Timeout: l.Timeout.String(),
-		Requests: l.Requests, EgressBytes: showSize(l.EgressBytes), BestEffort: l.BestEffort,
+		Requests: l.Requests, EgressBytes: showSize(l.EgressBytes), Tokens: l.Tokens, BestEffort: l.BestEffort,
 	}
+	if l.Cost > 0 {
+		shown.Cost = showMoney(l.Cost)
+	}
+	return shown
 }
 
 // showSize writes a size so that parseSize reads the same, in the largest unit

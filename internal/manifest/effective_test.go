@@ -79,6 +79,19 @@ func TestSizesAreShownAsTheyAreRead(t *testing.T) {
 	}
 }
 
+func TestCostsAreShownAsTheyAreRead(t *testing.T) {
+	for cost, micros := range map[string]int64{"5": 5_000_000, "5.00": 5_000_000, "0.1": 100_000, "12.345678": 12_345_678, "\"1.05\"": 1_050_000, "0.000001": 1} {
+		b := bottle(t, "limits: {cost: "+cost+"}")
+		yaml, err := manifest.YAML(b.Effective())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again := bottle(t, yaml); b.Policy.Limits.Cost != micros || again.Policy.Limits.Cost != micros {
+			t.Errorf("%s is read as %d and shown as\n%s", cost, b.Policy.Limits.Cost, yaml)
+		}
+	}
+}
+
 func TestAnAgentMayComeFromBytes(t *testing.T) {
 	a, err := manifest.ParseAgent("0123456789ab:.bot-bottle/agents/fixer.md", []byte("---\nbottle: dev\n---\nMend it."))
 	if err != nil || a.Name != "fixer" || a.Bottle != "dev" || a.Prompt != "Mend it." {

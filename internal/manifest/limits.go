@@ -14,9 +14,7 @@ import (
 )
 
 var limitsLater = map[string]string{
-	"tokens":    "a number of model tokens",
 	"bandwidth": "a bandwidth",
-	"cost":      "a cost",
 }
 
 func (r *reader) limits(n ast.Node, at string) policy.Limits {
@@ -30,6 +28,8 @@ func (r *reader) limits(n ast.Node, at string) policy.Limits {
 			"timeout":      func(n ast.Node, at string) { l.Timeout = r.duration(n, at) },
 			"requests":     func(n ast.Node, at string) { l.Requests = r.count64(n, at, math.MaxInt64) },
 			"egress_bytes": func(n ast.Node, at string) { l.EgressBytes = r.size(n, at) },
+			"tokens":       func(n ast.Node, at string) { l.Tokens = r.count64(n, at, math.MaxInt64) },
+			"cost":         func(n ast.Node, at string) { l.Cost = r.cost(n, at) },
 			"best_effort":  func(n ast.Node, at string) { l.BestEffort, _ = r.boolean(n, at) },
 		},
 		later: limitsLater,

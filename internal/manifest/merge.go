@@ -92,6 +92,8 @@ func mergeLimits(l policy.Limits, over Bottle) policy.Limits {
 		"timeout":      func() { l.Timeout = o.Timeout },
 		"requests":     func() { l.Requests = o.Requests },
 		"egress_bytes": func() { l.EgressBytes = o.EgressBytes },
+		"tokens":       func() { l.Tokens = o.Tokens },
+		"cost":         func() { l.Cost = o.Cost },
 		"best_effort":  func() { l.BestEffort = o.BestEffort },
 	} {
 		if over.declares("limits." + key) {

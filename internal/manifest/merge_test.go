@@ -132,9 +132,9 @@ func TestReposAreReplacedWholeAndTheUserByField(t *testing.T) {
 }
 
 func TestLimitsAreMergedOneByOne(t *testing.T) {
-	eachWay(t, "limits: {memory: 2GiB, timeout: 30m, requests: 9, best_effort: true}", "limits: {timeout: 5m, egress_bytes: 1MiB, best_effort: false}",
+	eachWay(t, "limits: {memory: 2GiB, timeout: 30m, requests: 9, tokens: 7, cost: 9, best_effort: true}", "limits: {timeout: 5m, egress_bytes: 1MiB, cost: 1.5, best_effort: false}",
 		func(t *testing.T, b manifest.Bottle) {
-			want := policy.Limits{MemoryBytes: 2 << 30, Timeout: 5 * time.Minute, Requests: 9, EgressBytes: 1 << 20}
+			want := policy.Limits{MemoryBytes: 2 << 30, Timeout: 5 * time.Minute, Requests: 9, EgressBytes: 1 << 20, Tokens: 7, Cost: 1_500_000}
 			if b.Policy.Limits != want {
 				t.Errorf("the limits are %+v", b.Policy.Limits)
 			}

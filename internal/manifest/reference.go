@@ -80,6 +80,8 @@ func BottleKeys() []KeyDoc {
 		{"limits.timeout", "time", "`1h`", "Of the agent's work: `90s`, `30m`, `1h30m`."},
 		{"limits.requests", "number", fmt.Sprintf("`%d`", policy.DefaultRequests), "Requests that the egress door passes on, in the whole job. Beyond it: status 429."},
 		{"limits.egress_bytes", "size", "`" + showSize(policy.DefaultEgressBytes) + "`", "What the egress door sends upstream in the whole job, heads and bodies. A body is cut there."},
+		{"limits.tokens", "number", fmt.Sprintf("`%d`", policy.DefaultTokens), "Tokens of all kinds that calls to the model's API take in the whole job, as the upstream counts them. A call that may take more than what is left: status 429."},
+		{"limits.cost", "US dollars", "none", "What these calls cost in the whole job, by the operator's table of prices: `5.00`, with at most six decimals. A model without a price is refused then."},
 		{"limits.best_effort", "`true` or `false`", "`false`", "Start even if this host can't hold one of the limits; otherwise that is an error."},
 	}
 }
@@ -129,7 +131,7 @@ An agent grants nothing: the bottle says what it may do.
 ## The host's configuration
 
 /etc/bot-bottle/config.yaml, which has to be root's, as its folder has, with nobody else able to write
-it. No environment and no flag takes its place.
+it. No environment and no flag takes its place. ` + "`prices`" + ` may stand in prices.yaml beside it instead.
 
 ` + "```yaml" + `
 bottles_dir: /srv/bottles            # where a runner's bottles come from; default: /etc/bot-bottle/bottles
@@ -144,6 +146,12 @@ smolmachines:
   mode: socket                       # or allowlist, for smolvm 0.8.0 to 1.1.2
   strict_version: false              # true refuses releases newer than the newest that was read
   sha256: {}                         # of smolvm and of its libraries, by the file's name
+prices:                              # what a model's tokens cost, in place of the built-in table; see docs/budgets.md
+  - model: claude-opus-4-5*          # the first that fits counts; US dollars for a million tokens
+    input: 5.00
+    output: 25.00
+    cache_write: 10.00               # default: input
+    cache_read: 0.50                 # default: input
 ` + "```" + `
 
 ## References

@@ -87,7 +87,12 @@ func TestDefaultsOfTheReferenceHold(t *testing.T) {
 	}
 	for _, k := range manifest.BottleKeys() {
 		name, isLimit := strings.CutPrefix(k.Key, "limits.")
-		if value := strings.Trim(k.Default, "`"); isLimit && !strings.Contains(yaml, "\n  "+name+": "+value) {
+		line := "\n  " + name + ": "
+		value := strings.Trim(k.Default, "`")
+		if value == "none" && strings.Contains(yaml, line) {
+			t.Errorf("%s is not %s:\n%s", k.Key, value, yaml)
+		}
+		if isLimit && value != "none" && !strings.Contains(yaml, line+value) {
 			t.Errorf("%s is not %s:\n%s", k.Key, value, yaml)
 		}
 	}

@@ -37,6 +37,7 @@ func Resolve(b Bottle, host Host) (policy.Policy, Secrets, error) {
 	}
 	r := &reader{file: b.Path, places: b.places}
 	r.refuseUnenforced(b)
+	r.refuseUncounted(b)
 	b.Git.Repos = r.resolveSelf(b.Git.Repos, host.Self)
 	p := b.withPresets()
 	p.Env = r.resolveEnv(b.Env, host.Lookup)
@@ -96,6 +97,20 @@ func (r *reader) resolveKey(repo GitRepo, into Secrets) {
 func (r *reader) refuseUnenforced(b Bottle) {
 	if b.Supervise {
 		r.at("supervise", notEnforcedHint, fmt.Errorf(notEnforced, "questions to a human"))
+	}
+}
+
+// refuseUncounted notes limits of what calls to a model take where there is none that
+// the egress door could read: a route that the bottle lists by hand is no model's.
+func (r *reader) refuseUncounted(b Bottle) {
+	if b.Policy.Limits.BestEffort || b.Provider != nil && b.Provider.Template != Command {
+		return
+	}
+	for _, key := range []string{"limits.tokens", "limits.cost"} {
+		if b.declares(key) {
+			r.at(key, "name an `agent_provider`, remove the key, or take it as it is with `limits: {best_effort: true}`",
+				errors.New("nothing holds it: the bottle has no agent whose calls to a model are counted"))
+		}
 	}
 }
 

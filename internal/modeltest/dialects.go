@@ -2,6 +2,7 @@ package modeltest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -12,7 +13,7 @@ var dialects = map[Wire]dialect{Anthropic: anthropic{}, OpenAI: openAI{}, Gemini
 type object = map[string]any
 
 // anthropic is the Messages API (platform.claude.com/docs, streaming messages).
-type anthropic struct{}
+type anthropic struct{ input int }
 
 func (anthropic) results(c conversation) int {
 	n := 0
@@ -28,10 +29,10 @@ func (a anthropic) whole(turn int, c *Call, text string) any {
 	return a.message(turn, stopReason(c), []any{a.block(turn, c, text, true)})
 }
 
-func (anthropic) message(turn int, stop any, content []any) object {
+func (a anthropic) message(turn int, stop any, content []any) object {
 	return object{
 		"id": fmt.Sprintf("msg_%d", turn), "type": "message", "role": "assistant", "model": "scripted", "content": content,
-		"stop_reason": stop, "stop_sequence": nil, "usage": object{"input_tokens": 10, "output_tokens": 10},
+		"stop_reason": stop, "stop_sequence": nil, "usage": object{"input_tokens": cmp.Or(a.input, 10), "output_tokens": 10},
 	}
 }
 

@@ -49,6 +49,9 @@ type Call struct {
 type Script struct {
 	Calls []Call
 	Final string
+	// Input is how many tokens each answer says that it read; 0: ten. Anthropic's alone
+	// says it.
+	Input int
 }
 
 // Request is one that the server got.
@@ -103,6 +106,9 @@ func Start(t testing.TB, wire Wire, script Script) *Server {
 		t.Fatal(err)
 	}
 	s := &Server{Address: l.Addr().String(), CAs: pem, script: script, speak: dialects[wire]}
+	if wire == Anthropic {
+		s.speak = anthropic{input: script.Input}
+	}
 	if s.speak == nil {
 		t.Fatalf("there is no wire format %q", wire)
 	}

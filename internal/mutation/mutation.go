@@ -33,6 +33,10 @@ const (
 	EgressNoBudget   Point = "egress-no-budget"  // the egress door counts neither requests nor bytes
 	EgressGitPush    Point = "egress-git-push"   // a push by HTTPS passes the egress door
 	EgressModelAny   Point = "egress-model-any"  // requests to a model's API are not looked into
+	EgressNoMeter    Point = "egress-no-meter"   // what calls to a model take is not held against a limit
+	EgressNoAside    Point = "egress-no-aside"   // nothing is set aside for calls to a model that are under way
+	EgressBelieve    Point = "egress-believe"    // a call to a model whose usage nobody told is free
+	EgressUnpriced   Point = "egress-unpriced"   // a model without a price passes under limits.cost
 	SidecarFiles     Point = "sidecar-files"     // the sidecar may read the host's files
 	DoorAnyUser      Point = "door-any-user"     // any user of the host may connect to a door
 	LimitPIDs        Point = "limit-pids"        // the guest's processes are not limited

@@ -18,7 +18,12 @@ const (
 	maxTimeout     = 30 * 24 * time.Hour
 	maxRequests    = 1 << 40
 	maxEgressBytes = 1 << 50
+	maxTokens      = 1 << 50
+	maxCost        = 1_000_000 * Dollar
 )
+
+// Dollar is a US dollar in the unit of Limits.Cost.
+const Dollar = 1_000_000
 
 // WithDefaults gives l with every limit that is zero replaced by its default.
 func (l Limits) WithDefaults() Limits {
@@ -29,6 +34,7 @@ func (l Limits) WithDefaults() Limits {
 	setDefault(&l.Timeout, DefaultTimeout)
 	setDefault(&l.Requests, DefaultRequests)
 	setDefault(&l.EgressBytes, DefaultEgressBytes)
+	setDefault(&l.Tokens, DefaultTokens)
 	return l
 }
 
@@ -46,6 +52,8 @@ func (l Limits) validate(f *Faults) {
 	validateRange(f, "limits.disk", l.DiskBytes, minDiskBytes, maxDiskBytes, "bytes")
 	validateRange(f, "limits.requests", l.Requests, 1, maxRequests, "requests")
 	validateRange(f, "limits.egress_bytes", l.EgressBytes, 1, maxEgressBytes, "bytes")
+	validateRange(f, "limits.tokens", l.Tokens, 1, maxTokens, "tokens")
+	validateRange(f, "limits.cost", l.Cost, 0, maxCost, "millionths of a US dollar")
 	if l.Timeout < time.Second || l.Timeout > maxTimeout {
 		f.addf("limits.timeout", "%s is not from 1s to %s", l.Timeout, maxTimeout)
 	}

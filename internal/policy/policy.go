@@ -207,7 +207,12 @@ type Limits struct {
 	// job: requests, and the bytes of their heads and bodies.
 	Requests    int64 `json:"requests"`
 	EgressBytes int64 `json:"egress_bytes"`
-	BestEffort  bool  `json:"best_effort,omitempty"`
+	// Tokens and Cost bound what calls to a model's API take in the whole job: tokens
+	// of all kinds, and millionths of a US dollar. Of the cost there is no default: 0
+	// bounds none.
+	Tokens     int64 `json:"tokens"`
+	Cost       int64 `json:"cost_microdollars,omitempty"`
+	BestEffort bool  `json:"best_effort,omitempty"`
 }
 
 // Limits that hold where the bottle names none: room for a compiler and a
@@ -222,4 +227,7 @@ const (
 	// an hour; DefaultEgressBytes is some thousand full contexts of a model.
 	DefaultRequests    = 100_000
 	DefaultEgressBytes = 4 << 30
+	// DefaultTokens is as much as fits into DefaultEgressBytes, and far more than
+	// agents take in an hour: who wants to bound a bill says how.
+	DefaultTokens = 1_000_000_000
 )

@@ -162,7 +162,7 @@ func TestPrivateZonesMayHaveWildcards(t *testing.T) {
 
 func TestDefaultsFillWhatIsZero(t *testing.T) {
 	l := policy.Limits{PIDs: 77, BestEffort: true}.WithDefaults()
-	want := policy.Limits{MemoryBytes: 4 << 30, CPUs: 2, PIDs: 77, DiskBytes: 8 << 30, Timeout: time.Hour, Requests: 100_000, EgressBytes: 4 << 30, BestEffort: true}
+	want := policy.Limits{MemoryBytes: 4 << 30, CPUs: 2, PIDs: 77, DiskBytes: 8 << 30, Timeout: time.Hour, Requests: 100_000, EgressBytes: 4 << 30, Tokens: 1_000_000_000, BestEffort: true}
 	if l != want {
 		t.Errorf("the limits are %+v", l)
 	}

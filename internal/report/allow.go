@@ -10,6 +10,8 @@ var allowing = map[string]string{
 	"model-feature":       "agent_provider: {allow: [FEATURE]}",
 	"limits.requests":     "limits: {requests: NUMBER}",
 	"limits.egress_bytes": "limits: {egress_bytes: SIZE}",
+	"limit-tokens":        "limits: {tokens: NUMBER}",
+	"limit-cost":          "limits: {cost: DOLLARS}",
 	"no-git-remote":       "git-gate: {repos: {NAME: {url: URL, host_key: KEY, key: {provider: gitea}}}}",
 	"read-only":           "git-gate: {repos: {NAME: {push: [\"refs/heads/bottle/{run}\"]}}}",
 	"ref-not-listed":      "git-gate: {repos: {NAME: {push: [REF]}}}",

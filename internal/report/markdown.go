@@ -61,6 +61,7 @@ func Brief(r Report) string {
 	m.changes(r.Changes)
 	m.pushes(r.Pushes)
 	m.doors(r.Doors)
+	m.usage(r.Usage)
 	m.remainders(r.Remainders)
 	m.notes(r.Notes)
 	return m.String()
@@ -69,6 +70,7 @@ func Brief(r Report) string {
 // Details is the rest of Markdown: by what the job was confined, and where its time went.
 func Details(r Report) string {
 	m := &markdown{}
+	m.models(r.Usage)
 	m.proof(r.Proof)
 	m.limits(r)
 	m.stages(r.Stages)
@@ -149,6 +151,24 @@ func (m *markdown) doors(d Doors) {
 	if d.Dropped > 0 {
 		m.line("The decision log was full: %s were not written, so the numbers are too small.", term.Count(d.Dropped, "line", ""))
 	}
+}
+
+func (m *markdown) usage(u *Usage) {
+	if u != nil {
+		m.line("\n**model**: %s", u.summary())
+	}
+}
+
+func (m *markdown) models(u *Usage) {
+	if u == nil {
+		return
+	}
+	m.section("Model")
+	m.line("| model | calls | input | output | cache write | cache read | cost | estimated |\n|---|--:|--:|--:|--:|--:|--:|--:|")
+	for _, t := range u.Models {
+		m.line("| `%s` | %d | %d | %d | %d | %d | %s | %d |", modelWord(t.Model), t.Calls, t.Input, t.Output, t.CacheWrite, t.CacheRead, t.price(), t.Estimated)
+	}
+	m.line("\nIn tokens. What is estimated is so by the bytes, and a cost by the operator's table of prices.")
 }
 
 func (m *markdown) routes(routes []RouteCount) {

@@ -39,6 +39,7 @@ type Report struct {
 	Stages     []Stage     `json:"stages"`
 	Proof      *Proof      `json:"proof,omitempty"` // nil: the job never came to it
 	Doors      Doors       `json:"doors"`
+	Usage      *Usage      `json:"usage,omitempty"`   // nil: no model was called
 	Pushes     []Push      `json:"pushes,omitempty"`  // in the order in which the upstreams took them
 	Agent      *Agent      `json:"agent,omitempty"`   // nil: no agent code ran
 	Changes    *Changes    `json:"changes,omitempty"` // nil: there was no workspace, or it was not collected

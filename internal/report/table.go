@@ -22,6 +22,7 @@ func Table(w io.Writer, r Report, style term.Style) error {
 	t.section("changed", func() { t.changes(r.Changes) })
 	t.section("pushed", func() { t.pushes(r.Pushes) })
 	t.section("doors", func() { t.doors(r.Doors) })
+	t.section("model", func() { t.usage(r.Usage) })
 	t.section("proof", func() { t.proof(r.Proof) })
 	t.section("limits", func() { t.limits(r) })
 	t.section("stages", func() { t.stages(r) })
@@ -140,6 +141,16 @@ func (t *table) doors(d Doors) {
 	}
 	if d.Dropped > 0 {
 		t.row(t.style.Yellow(fmt.Sprintf("the log was full, %s not counted", term.Count(d.Dropped, "line", ""))))
+	}
+}
+
+func (t *table) usage(u *Usage) {
+	if u == nil {
+		return
+	}
+	t.row(u.summary())
+	for _, m := range u.Models {
+		t.row("  "+modelWord(m.Model), term.Count(m.Total(), "token", ""), t.style.Dim(m.price()))
 	}
 }
 

@@ -91,6 +91,27 @@ func (d Door) summary() string {
 	return strings.Join(parts, ", ")
 }
 
+// summary says what the model took, on one line.
+func (t Tokens) summary() string {
+	text := fmt.Sprintf("%s took %s (%d input, %d output, %d written to a cache, %d read from it), %s",
+		term.Count(t.Calls, "call", ""), term.Count(t.Total(), "token", ""), t.Input, t.Output, t.CacheWrite, t.CacheRead, t.price())
+	if t.Estimated > 0 {
+		text += fmt.Sprintf("; %d of the calls estimated", t.Estimated)
+	}
+	return text
+}
+
+// price is what the calls cost, as far as that is known.
+func (t Tokens) price() string {
+	switch t.Unpriced {
+	case 0:
+		return Dollars(t.Cost)
+	case t.Calls:
+		return "no price"
+	}
+	return fmt.Sprintf("%s, and %d without a price", Dollars(t.Cost), t.Unpriced)
+}
+
 func (p *Proof) summary() string {
 	word := "held"
 	if !p.Held {

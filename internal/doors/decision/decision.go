@@ -66,6 +66,7 @@ type Line struct {
 	Received int64         `json:"received,omitempty"` // end: body bytes towards the guest
 	Duration time.Duration `json:"duration,omitempty"` // end: nanoseconds since the verdict
 	Error    string        `json:"error,omitempty"`
+	Usage    *Usage        `json:"usage,omitempty"` // end: what a call to a model's API took
 	Moved    []Moved       `json:"moved,omitempty"` // end: what a push changed upstream; of many the first
 	Count    int64         `json:"count,omitempty"` // dropped: how many
 }
@@ -74,6 +75,17 @@ type Line struct {
 type Moved struct {
 	Ref    string `json:"ref"`    // full name
 	Commit string `json:"commit"` // object id in hex
+}
+
+// Usage is what a call to a model's API took, in tokens.
+type Usage struct {
+	Model      string `json:"model,omitempty"` // as the upstream calls it, bounded, or the table of prices
+	Input      int64  `json:"input,omitempty"`
+	Output     int64  `json:"output,omitempty"`
+	CacheWrite int64  `json:"cache_write,omitempty"`
+	CacheRead  int64  `json:"cache_read,omitempty"`
+	Estimated  bool   `json:"estimated,omitempty"`         // by the bytes, at least in part
+	Cost       *int64 `json:"cost_microdollars,omitempty"` // nil: there is no price
 }
 
 // Log takes the lines of one bottle. It is safe for concurrent use.

@@ -232,7 +232,7 @@ func (g *FileLog) encodeEnd(l Line) ([]byte, error) {
 	if err == nil && len(line) > endRoom {
 		line, err = g.encode(Line{
 			ID: l.ID, Kind: l.Kind, Time: l.Time, Door: l.Door, Epoch: l.Epoch, Status: l.Status,
-			Sent: l.Sent, Received: l.Received, Duration: l.Duration, Error: l.Error,
+			Sent: l.Sent, Received: l.Received, Duration: l.Duration, Error: l.Error, Usage: l.Usage,
 		})
 	}
 	return line, err

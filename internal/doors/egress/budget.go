@@ -16,6 +16,8 @@ type budget struct {
 	mu       sync.Mutex
 	requests int64
 	bytes    int64 // of heads, bodies and trailers, as HTTP/1.1 writes them
+	used     spent // by calls to a model's API that are over
+	aside    spent // for those under way
 }
 
 // errBytesSpent ends what was under way when the last byte was spent.

@@ -17,6 +17,8 @@
 //     A token of ours is added only to requests that go over verified TLS.
 //   - A request to a model's API is read whole and judged by package modelapi, and
 //     the very bytes that were judged are sent.
+//   - What such a request takes is read from the answer as it passes by package meter,
+//     and held to the tokens and the cost of the bottle's limits.
 //   - Memory is bounded by [Limits]: bodies stream, heads are capped, connections
 //     are counted, and an idle one gives way when there are too many.
 //

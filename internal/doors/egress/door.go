@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/action/internal/doors/decision"
+	"github.com/bot-bottle/action/internal/meter"
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/secret"
 )
@@ -36,6 +37,8 @@ type Options struct {
 	// out, by CONNECT. It is given the checked address, never the name, because
 	// a proxy that resolves again could reach what was just refused.
 	UpstreamProxy *url.URL
+	// Prices say what a model's tokens cost, for limits.cost and the end lines.
+	Prices meter.Prices
 	// Scanner looks at what passes; nil passes all.
 	Scanner Scanner
 	// Intercept sees requests for the door itself ("GET /…" outside a tunnel)

@@ -37,6 +37,7 @@ type exchange struct {
 	idle    *time.Timer
 
 	modelBytes int64 // held of Limits.ModelMemory
+	call       *call // to a model's API; nil for other requests
 
 	sent, received atomic.Int64
 	whole          bool     // the guest has a whole answer
@@ -55,6 +56,7 @@ func (c *guestConn) exchange(ctx context.Context, in *http.Request, t target) bo
 	defer c.door.connections.finish(c)
 
 	defer x.releaseModel()
+	defer x.settleCall(false)
 
 	x.idle = time.AfterFunc(c.door.options.Limits.IdleTime, func() { cancel(errIdle) })
 	defer x.idle.Stop()
@@ -110,6 +112,9 @@ func (x *exchange) admit(ctx context.Context) (id uint64, out *http.Request, ref
 	}
 	to, ref := x.c.door.addresses.destination(ctx, x.upstream, x.target.authority)
 	if ref != nil {
+		return 0, nil, ref
+	}
+	if ref := x.setAside(); ref != nil {
 		return 0, nil, ref
 	}
 	if ref := x.c.door.budget.admit(x.rules.limits, x.headSize(out), out.ContentLength); ref != nil {
@@ -260,6 +265,7 @@ func (x *exchange) end(ctx context.Context, id uint64, status int, err error) {
 		}
 		l.Rule, l.Error = ref.rule, bounded(err.Error(), maxLineError)
 	}
+	l.Usage = x.settleCall(err == nil)
 	x.c.door.options.Log.End(id, l)
 }
 

@@ -7,12 +7,13 @@ import (
 )
 
 // The bounds of what the guest chose in a line: a registered method has at most
-// 17 letters, a host at most 253, and longer paths tell a reader no more.
+// 17 letters, a host at most 253, models have some 40, and longer paths tell a reader no more.
 const (
 	maxLineMethod = 32
 	maxLineHost   = 253
 	maxLinePath   = 1024
 	maxLineError  = 512
+	maxLineModel  = 64
 )
 
 // line gives the decision line of a request for t.

@@ -39,6 +39,7 @@ func (x *exchange) admitModel(ctx context.Context, out *http.Request) *refusal {
 		return modelRefusal(refused)
 	}
 	x.replaceBody(out, body)
+	x.beginCall(out, body)
 	return nil
 }
 

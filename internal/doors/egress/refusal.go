@@ -15,6 +15,7 @@ type refusal struct {
 	message string
 	hint    string
 	detail  error
+	lasting bool // asking again is in vain
 }
 
 func refuse(status int, rule, message string) *refusal {
@@ -36,11 +37,18 @@ func malformed(err error) *refusal {
 // the door's 403 from the upstream's.
 const ruleField = "X-Bot-Bottle-Rule"
 
+// retryField tells the clients of Anthropic's and OpenAI's own libraries whether to ask
+// again, which they else do for a status of 429.
+const retryField = "X-Should-Retry"
+
 // response gives what the guest is answered, as JSON where it asks for that.
 func (r *refusal) response(request *http.Request) (http.Header, []byte) {
 	header := http.Header{
 		ruleField:       {r.rule},
 		"Cache-Control": {"no-store"},
+	}
+	if r.lasting {
+		header.Set(retryField, "false")
 	}
 	if request != nil && strings.Contains(request.Header.Get("Accept"), "json") {
 		header.Set("Content-Type", "application/json")

@@ -49,6 +49,11 @@ const (
 	// RuleLimitBytes: what is left of limits.egress_bytes is too little for the
 	// request; in an end line, its body was cut off.
 	RuleLimitBytes = "limits.egress_bytes"
+	// RuleLimitTokens: what is left of limits.tokens is too little for a call to a
+	// model's API.
+	RuleLimitTokens = "limit-tokens"
+	// RuleLimitCost: the same for limits.cost.
+	RuleLimitCost = "limit-cost"
 	// RuleSwapped: a newer policy no longer allows what was under way.
 	RuleSwapped = "policy-swapped"
 
@@ -58,6 +63,8 @@ const (
 	RuleModelBody = modelapi.RuleBody
 	// RuleModelFeature: a request uses what the bottle doesn't list of a model's API.
 	RuleModelFeature = modelapi.RuleFeature
+	// RuleModelPrice: limits.cost is set, and the table of prices lacks the model.
+	RuleModelPrice = "model-price"
 	// RuleModelBusy: the bodies of such requests take up Limits.ModelMemory.
 	RuleModelBusy = "model-busy"
 	// RuleGitPush: a push by HTTPS, which nothing would scan.
