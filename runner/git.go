@@ -55,6 +55,17 @@ func (p Plan) known() []secret.Value {
 	return known
 }
 
+// heldBack are those of known that no request at the egress door may hold, beside the
+// tokens that it adds. The keys of remotes are told to the git-gate alone.
+func (p Plan) heldBack() (held []secret.Value) {
+	for _, value := range p.known() {
+		if _, kept := p.Secrets[value.Name()]; !kept {
+			held = append(held, value)
+		}
+	}
+	return held
+}
+
 // gitConfig is what the git-gate is told; nil: the bottle declares no remote.
 func (r *run) gitConfig() *doors.GitConfig {
 	if len(r.plan.Policy.Git) == 0 {

@@ -225,6 +225,7 @@ func (r *run) configureSidecar(ctx context.Context) error {
 	ready, err := r.sidecar.Configure(ctx, doors.Config{
 		Policy: r.plan.Policy,
 		Tokens: r.plan.tokens(),
+		Known:  r.plan.heldBack(),
 		Nonce:  r.nonce,
 		Peers:  []int{handle.UserID},
 

@@ -76,13 +76,16 @@ func TestTheNextJobRemovesWhatAKilledServiceLeft(t *testing.T) {
 	})
 }
 
-// killService kills the runner and everything below it.
+// killService kills the runner and everything below it, as if at once: all are halted
+// first, or one that dies early would be noticed by another, which then still settles.
 func (h *host) killService() {
 	h.t.Helper()
-	all := descendants(h.runner.cmd.Process.Pid)
-	for _, pid := range append(all, h.runner.cmd.Process.Pid) {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			h.t.Errorf("killing %d: %v", pid, err)
+	all := append(descendants(h.runner.cmd.Process.Pid), h.runner.cmd.Process.Pid)
+	for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+		for _, pid := range all {
+			if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+				h.t.Errorf("%v to %d: %v", signal, pid, err)
+			}
 		}
 	}
 	must(h.t, h.runner.await())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/action/internal/doors/decision"
+	"github.com/bot-bottle/action/internal/doors/dlp"
 	"github.com/bot-bottle/action/internal/doors/egress"
 	"github.com/bot-bottle/action/internal/meter"
 	"github.com/bot-bottle/action/internal/policy"
@@ -44,6 +45,8 @@ type Config struct {
 	UpstreamProxy secret.Value
 	// Resolver is asked for names; the zero value: the host's own are.
 	Resolver netip.AddrPort
+	// Known are values that no request may hold, beside Tokens.
+	Known []secret.Value
 	// Prices say what a model's tokens cost.
 	Prices meter.Prices
 	// Git is what the git-gate serves; nil: no remote is declared.
@@ -84,6 +87,7 @@ type wireConfig struct {
 	Peers         []int             `json:"peers"`
 	UpstreamProxy string            `json:"upstream_proxy,omitempty"`
 	Resolver      netip.AddrPort    `json:"resolver,omitzero"`
+	Known         []wireSecret      `json:"known,omitempty"`
 	Prices        meter.Prices      `json:"prices,omitempty"`
 	Git           *wireGit          `json:"git,omitempty"`
 }
@@ -138,6 +142,9 @@ func (c Config) wire() *wireConfig {
 	for name, value := range c.Tokens {
 		w.Tokens[name] = value.Reveal()
 	}
+	for _, k := range c.Known {
+		w.Known = append(w.Known, wireSecret{k.Name(), k.Reveal()})
+	}
 	return w
 }
 
@@ -153,6 +160,19 @@ func (w *wireConfig) tokens() map[string]secret.Value {
 		tokens[name] = secret.New(name, value)
 	}
 	return tokens
+}
+
+// scanner is what looks for secrets in what passes the egress door.
+func (w *wireConfig) scanner() (*dlp.Scanner, error) {
+	var o dlp.Options
+	for _, token := range w.tokens() {
+		o.Tokens = append(o.Tokens, token)
+	}
+	for _, k := range w.Known {
+		o.Known = append(o.Known, secret.New(k.Name, k.Value))
+	}
+	o.Known = append(o.Known, o.Tokens...)
+	return dlp.New(o)
 }
 
 // proxy gives nil where there is none. The error doesn't show the URL, which may

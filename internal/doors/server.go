@@ -55,7 +55,12 @@ func (s *server) newEgress(c *wireConfig, roots *x509.CertPool) (*egress.Door, e
 	if err != nil {
 		return nil, err
 	}
+	scanner, err := c.scanner()
+	if err != nil {
+		return nil, err
+	}
 	return egress.New(egress.Options{
+		Scanner:       scanner,
 		Policy:        c.Policy,
 		Tokens:        c.tokens(),
 		CA:            s.ca,

@@ -313,7 +313,7 @@ func TestCasesAreChosenByIDAndTier(t *testing.T) {
 	if len(quick) == 0 || len(full) <= len(quick) {
 		t.Errorf("%d quick, %d in full", len(quick), len(full))
 	}
-	for id, want := range map[string]string{"H99": "there is no case", "": "there is no case", "H18": "needs routes", "X01": "is pending"} {
+	for id, want := range map[string]string{"H99": "there is no case", "": "there is no case", "H18": "needs routes", "X09": "is pending"} {
 		if _, err := selected(Quick, []string{id}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", id, err)
 		}

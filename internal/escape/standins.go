@@ -48,7 +48,8 @@ type standIns struct {
 	token   string
 	policy  policy.Policy
 	names   *resolver
-	git     *gitHost // nil: no case is of git
+	git     *gitHost          // nil: no case is of git
+	known   map[string]string // canaries that are secrets of the run, by case and user
 	servers []*http.Server
 
 	secured, plain string // addresses
@@ -266,6 +267,9 @@ func (s *standIns) lists(secured, plain, cas string) policy.Policy {
 
 func (s *standIns) secrets() map[string]secret.Value {
 	secrets := map[string]secret.Value{tokenName: secret.New(tokenName, s.token)}
+	for name, canary := range s.known {
+		secrets[name] = secret.New(name, canary)
+	}
 	if s.git != nil {
 		secrets[gitKeyName] = s.git.secret()
 	}

@@ -65,8 +65,21 @@ func New(ctx context.Context, tier Tier, ids []string) (*Suite, error) {
 		if s.standIns, err = startStandIns(ctx, slices.ContainsFunc(s.cases, ofGit)); err != nil {
 			return nil, err
 		}
+		s.standIns.known = map[string]string{}
+		for _, c := range s.cases {
+			if c.Known {
+				for _, root := range []bool{true, false} {
+					s.standIns.known[knownName(c, root)] = newCanary()
+				}
+			}
+		}
 	}
 	return s, nil
+}
+
+// knownName is that of the secret which is a case's canary.
+func knownName(c attack.Case, root bool) string {
+	return strings.ToLower("canary-" + c.ID + "-" + userName(root))
 }
 
 // selected gives the cases that are to run.
@@ -195,7 +208,7 @@ func (s *Suite) tryAs(ctx context.Context, p *runner.Proven, root bool) error {
 	if err := errors.Join(set.Alive(shown), s.standIns.alive(shown)); err != nil {
 		return inEscape(err)
 	}
-	plan := s.plan(p, set, nonce)
+	plan := s.plan(p, set, nonce, root)
 	before, err := size(p.Decisions())
 	if err != nil {
 		return inEscape(err)
@@ -231,7 +244,7 @@ func inEscape(err error) error {
 }
 
 // plan is what the guest is told.
-func (s *Suite) plan(p *runner.Proven, set *collector.Set, nonce string) attack.Plan {
+func (s *Suite) plan(p *runner.Proven, set *collector.Set, nonce string, root bool) attack.Plan {
 	plan := attack.Plan{
 		Alias: p.Alias().String(), CAFile: p.GuestCA(), Canary: map[string]string{}, Twin: map[string]string{}, Paths: map[string][]probe.Try{},
 		Listen: freePort(), HostOnly: hostOnly, Homes: hostHomes(),
@@ -245,6 +258,9 @@ func (s *Suite) plan(p *runner.Proven, set *collector.Set, nonce string) attack.
 	for _, c := range s.cases {
 		plan.Cases = append(plan.Cases, c.ID)
 		plan.Canary[c.ID], plan.Twin[c.ID] = newCanary(), newCanary()
+		if c.Known {
+			plan.Canary[c.ID] = s.standIns.known[knownName(c, root)]
+		}
 		if c.Paths() {
 			plan.Canary[c.ID] = nonce // what the collectors know
 			plan.Paths[c.ID] = probe.NewPlan(nonce, paths(c.ID, set.Tries()), nil, probe.List{}, p.Errnos()).Tries

@@ -15,10 +15,9 @@ import (
 
 var (
 	egressLater = map[string]string{
-		"dlp": "the scanning of requests",
+		"dlp": "the scanning of all routes alike",
 	}
 	routeLater = map[string]string{
-		"dlp":    "the scanning of requests",
 		"role":   "roles of routes",
 		"git":    "git over HTTPS",
 		"limits": "limits of a route",
@@ -54,6 +53,7 @@ func (r *reader) route(n ast.Node, at, dir string) (policy.Route, RouteRefs) {
 			"credentials": func(n ast.Node, at string) { route.Credentials = r.texts(n, at, strings.ToLower) },
 			"addresses":   func(n ast.Node, at string) { route.Addresses = r.addresses(n, at) },
 			"connect_to":  func(n ast.Node, at string) { route.ConnectTo = r.connectTo(n, at) },
+			"dlp":         func(n ast.Node, at string) { route.DLP = r.dlp(n, at) },
 			"ca_file":     func(n ast.Node, at string) { refs.CAFile = r.caFile(n, at, dir) },
 		},
 		later:    routeLater,

@@ -82,6 +82,48 @@ type Route struct {
 	// Model says that the host is a model provider's: requests are also judged by
 	// what they ask of its API, and pass whole or not at all.
 	Model *ModelAPI `json:"model,omitempty"`
+	// DLP is what is looked for in what leaves by the route; nil: the defaults.
+	DLP *DLP `json:"dlp,omitempty"`
+}
+
+// DLP says what the egress door looks for in what leaves by a route. The zero value
+// looks for everything.
+type DLP struct {
+	Off     []string `json:"off,omitempty"`      // detectors that are not used, of the Detector constants
+	OnMatch string   `json:"on_match,omitempty"` // one of the OnMatch constants; empty: the route's default
+}
+
+// What is looked for.
+const (
+	DetectorKnown    = "known_secrets"  // the run's own secrets, in the forms in which they are copied
+	DetectorPatterns = "token_patterns" // what gitleaks' rules take for a secret
+)
+
+// Detectors are all of them.
+var Detectors = []string{DetectorKnown, DetectorPatterns}
+
+// What becomes of a request in which something was found.
+const (
+	OnMatchSupervise = "supervise" // a person is asked; as long as nobody can be, it is refused
+	OnMatchRedact    = "redact"    // it is made unreadable, and the rest passes
+	OnMatchBlock     = "block"     // the request is refused
+)
+
+// Uses tells whether the route's traffic is looked at by a detector.
+func (r *Route) Uses(detector string) bool {
+	return r.DLP == nil || !slices.Contains(r.DLP.Off, detector)
+}
+
+// OnMatch is what becomes of a request of the route in which something was found. To a
+// model a whole conversation is sent each time, so that its default is to redact.
+func (r *Route) OnMatch() string {
+	switch {
+	case r.DLP != nil && r.DLP.OnMatch != "":
+		return r.DLP.OnMatch
+	case r.Model != nil:
+		return OnMatchRedact
+	}
+	return OnMatchSupervise
 }
 
 // ModelAPI is the API of a model provider, which by itself is a general fetcher.

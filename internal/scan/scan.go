@@ -37,6 +37,13 @@ type Finding struct {
 	Line        int    // from 1
 	Begins      string // the first characters of what was found, and an ellipsis
 	Allowed     bool   // a comment asks gitleaks to overlook it, which this scanner does not
+
+	secret string // for Mask alone
+}
+
+// Format prints no more of a finding than its exported fields.
+func (f Finding) Format(s fmt.State, _ rune) {
+	fmt.Fprintf(s, "{%s %s line %d %s}", f.Detector, f.Rule, f.Line, f.Begins)
 }
 
 // Detectors.
@@ -156,6 +163,24 @@ func (s *Scanner) Text(ctx context.Context, text string) ([]Finding, error) {
 	return found, nil
 }
 
+// Mask gives text with each secret of the findings made unreadable by mask, which
+// changes its bytes in their place. Findings are of Text or Scan of the same text; what
+// was found in an encoding stays.
+func (s *Scanner) Mask(text []byte, found []Finding, mask func([]byte)) []byte {
+	text = bytes.Clone(text)
+	for _, f := range found {
+		for from := 0; f.secret != ""; {
+			at := bytes.Index(text[from:], []byte(f.secret))
+			if at < 0 {
+				break
+			}
+			mask(text[from+at : from+at+len(f.secret)])
+			from += at + len(f.secret)
+		}
+	}
+	return text
+}
+
 // merge adds what is not there yet: the shared part of two pieces is seen twice.
 func merge(all, more []Finding) []Finding {
 	for _, f := range more {
@@ -190,7 +215,7 @@ func (s *Scanner) rules(ctx context.Context, path, text string, line int) []Find
 	for _, f := range s.gitleaks.DetectContext(ctx, piece) {
 		found = append(found, Finding{
 			Detector: Gitleaks, Rule: f.RuleID, Description: f.Description, Line: line + f.StartLine,
-			Begins: begins(f.Secret), Allowed: strings.Contains(f.Line, "gitleaks:allow"),
+			Begins: begins(f.Secret), Allowed: strings.Contains(f.Line, "gitleaks:allow"), secret: f.Secret,
 		})
 	}
 	return found

@@ -75,7 +75,7 @@ func (x *exchange) respond(out *http.Request, response *http.Response) error {
 			return err
 		}
 	}
-	stream := x.c.door.options.Scanner.Stream(out, Downstream, x.metered(response))
+	stream := x.c.door.options.Scanner.Stream(x.decision.Route, out, Downstream, x.metered(response))
 	return x.deliver(stream, response, framing)
 }
 

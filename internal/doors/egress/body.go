@@ -38,8 +38,17 @@ func (x *exchange) attachBody(out *http.Request) {
 		return
 	}
 	x.body = &requestBody{x: x, to: declaredTrailer(x.in, x.decision.Route)}
-	x.body.stream = spending{x, x.c.door.options.Scanner.Stream(out, Upstream, guestBody{x.body})}
+	x.body.stream = spending{x, x.scan(out, guestBody{x.body})}
 	out.Body, out.Trailer = x.body, x.body.to
+}
+
+// scan gives the guest's bytes as they may leave. What goes to a model was looked at
+// whole.
+func (x *exchange) scan(out *http.Request, stream io.Reader) io.Reader {
+	if x.call != nil {
+		return stream
+	}
+	return scanned{x, x.c.door.options.Scanner.Stream(x.decision.Route, out, Upstream, stream)}
 }
 
 // Read passes the scanned body on.

@@ -178,21 +178,23 @@ type withholding struct{}
 
 var errCanary = errors.New("it carries the canary")
 
-func (withholding) Request(head *http.Request) error {
+func (withholding) Whole(_ *policy.Route, body []byte) ([]byte, error) { return body, nil }
+
+func (withholding) Request(_ *policy.Route, head *http.Request) error {
 	if strings.Contains(head.URL.String()+fmt.Sprint(head.Header), "canary") {
 		return errCanary
 	}
 	return nil
 }
 
-func (withholding) Response(head *http.Response) error {
+func (withholding) Response(_ *policy.Route, head *http.Response) error {
 	if head.Header.Get("X-Canary") != "" {
 		return errCanary
 	}
 	return nil
 }
 
-func (withholding) Stream(_ *http.Request, d Direction, stream io.Reader) io.Reader {
+func (withholding) Stream(_ *policy.Route, _ *http.Request, d Direction, stream io.Reader) io.Reader {
 	return replacing{stream, d}
 }
 

@@ -156,8 +156,8 @@ func (x *exchange) outgoing() (*http.Request, *refusal) {
 	if x.in.Header.Get("Expect") != "" && x.in.Body != http.NoBody {
 		header["Expect"] = []string{"100-continue"}
 	}
-	if err := x.c.door.options.Scanner.Request(out); err != nil {
-		return nil, refuse(http.StatusForbidden, RuleScanner, "the request carries what may not leave").because(err)
+	if err := x.c.door.options.Scanner.Request(x.decision.Route, out); err != nil {
+		return nil, withheldBy(err, "the request carries what may not leave")
 	}
 	return out, nil
 }
@@ -189,7 +189,7 @@ func (x *exchange) pass(ctx context.Context, out *http.Request) (status int, err
 		return x.failed(ctx, cause)
 	}
 	x.idle.Reset(x.c.door.options.Limits.IdleTime)
-	if err := x.c.door.options.Scanner.Response(response); err != nil {
+	if err := x.c.door.options.Scanner.Response(x.decision.Route, response); err != nil {
 		return x.failed(ctx, scanError{err})
 	}
 	switch code := response.StatusCode; {
@@ -223,6 +223,9 @@ func (x *exchange) failed(ctx context.Context, err error) (int, error) {
 // host's network.
 func failure(ctx context.Context, err error) *refusal {
 	cause := context.Cause(ctx)
+	if w, ok := errors.AsType[*Withheld](cause); ok {
+		return w.refusal()
+	}
 	switch {
 	case errors.Is(cause, errIdle):
 		return refuse(http.StatusGatewayTimeout, RuleIdle, "the upstream kept silent for too long")
@@ -237,8 +240,8 @@ func failure(ctx context.Context, err error) *refusal {
 	case cause != nil:
 		return refuse(http.StatusServiceUnavailable, RuleClosing, "the bottle is being closed")
 	}
-	if _, ok := errors.AsType[scanError](err); ok {
-		return refuse(http.StatusForbidden, RuleScanner, "the answer carries what may not enter")
+	if s, ok := errors.AsType[scanError](err); ok {
+		return withheldBy(s.error, "the answer carries what may not enter")
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return refuse(http.StatusBadGateway, RuleCertificate, "the upstream's certificate does not verify")

@@ -33,6 +33,11 @@ func (x *exchange) admitModel(ctx context.Context, out *http.Request) *refusal {
 	if ref != nil {
 		return ref
 	}
+	body, err := x.c.door.options.Scanner.Whole(x.decision.Route, body)
+	if err != nil {
+		x.in.Body = http.NoBody // all of it was read, the connection can go on
+		return withheldBy(err, "the request carries what may not leave")
+	}
 	r := modelapi.Request{Method: out.Method, Path: x.target.path, Query: out.URL.RawQuery, Header: out.Header, Body: body}
 	if refused := x.c.door.judgeModel(*api, r); refused != nil {
 		x.in.Body = http.NoBody // all of it was read, the connection can go on

@@ -1,8 +1,11 @@
 package egress
 
 import (
+	"errors"
 	"io"
 	"net/http"
+
+	"github.com/bot-bottle/action/internal/policy"
 )
 
 // Direction tells which way a stream goes.
@@ -14,28 +17,76 @@ const (
 	Downstream                  // towards the guest
 )
 
-// Scanner looks at what passes the door. It sits between the judgement and the
-// wire: it sees requests without the agent's dropped credentials and without the
+// Scanner looks at what passes the door by a route. It sits between the judgement and
+// the wire: it sees requests without the agent's dropped credentials and without the
 // token that the door adds, so no secret of the host's gets to it. It is called
-// concurrently.
+// concurrently. An error that is a *Withheld says what the guest is told.
 type Scanner interface {
 	// Request sees a request's head before the verdict, with the body unread.
 	// It may edit the header, and sets ContentLength to -1 where Stream will
 	// change the body's length. An error refuses the request; its text goes to
 	// the log, not to the guest.
-	Request(head *http.Request) error
+	Request(route *policy.Route, head *http.Request) error
+	// Whole gives what is sent in place of the body of a request to a model, which
+	// doesn't go through Stream. An error refuses the request.
+	Whole(route *policy.Route, body []byte) ([]byte, error)
 	// Response sees an answer's head before the guest does, with the body
 	// unread, and may edit it as Request may. An error withholds the answer.
-	Response(head *http.Response) error
+	Response(route *policy.Route, head *http.Response) error
 	// Stream gives what is passed on in place of stream: a body, or one
 	// direction of a WebSocket. An error from reading it breaks the exchange
 	// off. Data must be passed on as it comes, not gathered to the end.
-	Stream(request *http.Request, d Direction, stream io.Reader) io.Reader
+	Stream(route *policy.Route, request *http.Request, d Direction, stream io.Reader) io.Reader
+}
+
+// Withheld is why a Scanner lets something not pass. Rule, Message and Hint are for the
+// guest, and hold nothing of what was found; Detail is for the log alone.
+type Withheld struct {
+	Rule, Message, Hint string
+	Detail              error
+}
+
+// Error gives the detail.
+func (w *Withheld) Error() string { return w.Detail.Error() }
+
+// Unwrap gives the detail.
+func (w *Withheld) Unwrap() error { return w.Detail }
+
+func (w *Withheld) refusal() *refusal {
+	ref := refuse(http.StatusForbidden, w.Rule, w.Message).because(w.Detail)
+	ref.hint, ref.lasting = w.Hint, true
+	return ref
+}
+
+// withheldBy is the refusal by a Scanner's error.
+func withheldBy(err error, message string) *refusal {
+	if w, ok := errors.AsType[*Withheld](err); ok {
+		return w.refusal()
+	}
+	return refuse(http.StatusForbidden, RuleScanner, message).because(err)
+}
+
+// scanned reads what the Scanner gives, and ends the exchange by its error: the
+// transport would tell another.
+type scanned struct {
+	x      *exchange
+	stream io.Reader
+}
+
+func (s scanned) Read(p []byte) (int, error) {
+	n, err := s.stream.Read(p)
+	if _, ok := errors.AsType[*Withheld](err); ok {
+		s.x.cancel(err)
+	}
+	return n, err
 }
 
 // passAll is the Scanner that lets everything through.
 type passAll struct{}
 
-func (passAll) Request(*http.Request) error                                     { return nil }
-func (passAll) Response(*http.Response) error                                   { return nil }
-func (passAll) Stream(_ *http.Request, _ Direction, stream io.Reader) io.Reader { return stream }
+func (passAll) Request(*policy.Route, *http.Request) error         { return nil }
+func (passAll) Whole(_ *policy.Route, body []byte) ([]byte, error) { return body, nil }
+func (passAll) Response(*policy.Route, *http.Response) error       { return nil }
+func (passAll) Stream(_ *policy.Route, _ *http.Request, _ Direction, stream io.Reader) io.Reader {
+	return stream
+}

@@ -28,10 +28,11 @@ func (x *exchange) upgrade(ctx context.Context, out *http.Request, response *htt
 	if err := x.c.out.Flush(); err != nil {
 		return response.StatusCode, errGuestGone
 	}
-	scanner := x.c.door.options.Scanner
 	ended := make(chan error, 2)
-	go func() { ended <- x.pump(upstream, spending{x, scanner.Stream(out, Upstream, x.c.in)}, &x.sent) }()
-	go func() { ended <- x.pump(x.c.conn, scanner.Stream(out, Downstream, upstream), &x.received) }()
+	go func() { ended <- x.pump(upstream, spending{x, x.scan(out, x.c.in)}, &x.sent) }()
+	go func() {
+		ended <- x.pump(x.c.conn, x.c.door.options.Scanner.Stream(x.decision.Route, out, Downstream, upstream), &x.received)
+	}()
 	err := <-ended
 	upstream.Close()
 	x.c.unblock()

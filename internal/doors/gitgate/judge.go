@@ -41,7 +41,7 @@ const DefaultJudgeTime = 5 * time.Minute
 
 // leastScanned is how many bytes of a pack the scanner gets through in a second, at
 // worst: random ones, with each of which gitleaks tries most, on a busy host.
-const leastScanned = 1 << 20
+const leastScanned = 512 << 10
 
 // protected are the paths by which a push would be run, or obeyed, by the forge or by
 // the host: workflows, actions, and who has to approve what. Each covers what is below

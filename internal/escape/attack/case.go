@@ -54,6 +54,9 @@ type Case struct {
 	// once its bottle has settled (package escape).
 	After bool
 
+	// Known is a case whose canary is a secret of the run.
+	Known bool
+
 	paths bool // the host gives the tries
 	run   func(*prober) []Try
 	twin  func(*prober) Try

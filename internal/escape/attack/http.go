@@ -47,7 +47,7 @@ func httpCases() []Case {
 		full("H11", "bytes that are no TLS in a tunnel", "", []string{"not-tls"}, notTLS),
 		full("H12", "one request that names two hosts", "", append(unlisted, "host-mismatch"), twoHosts),
 		full("H14", "another host in the second request of a connection", "", append(unlisted, "host-mismatch", "not-a-proxy-request"), secondRequest),
-		{ID: "H16", Title: "a canary in a frame of a WebSocket to a listed host", Class: HTTP, Tier: Pending, Waits: "the scanning of requests (DLP)", Layer: "DLP"},
+		tested("H16", "a canary in a frame of a WebSocket to a listed host", "the egress door looks into frames", "internal/doors/dlp TestFramesOfAWebSocketAreLookedInto", HTTP),
 		full("H17", "a redirect from a listed host to another, or to metadata", "", unlisted, redirected),
 		full("H18", "methods and paths that the route doesn't list", "", []string{"no-match", "method-not-listed", "method-override", "bad-request", "malformed-request", "method-not-supported"}, unlistedPaths),
 		{ID: "H19", Title: "the agent's own credentials on a listed route", Class: HTTP, Tier: Full, Layer: "the egress door drops credentials, and adds the token",

@@ -10,20 +10,9 @@ func pending(id, title, seed, waits string, class Class, layer string) Case {
 }
 
 const (
-	waitsDLP     = "the scanning of requests (DLP)"
+	waitsRates   = "measured rates"
 	waitsApprove = "supervise"
 )
-
-func secretCases() []Case {
-	p := func(id, title, seed string) Case { return pending(id, title, seed, waitsDLP, Secrets, "DLP") }
-	return []Case{
-		p("H27", "a secret in the path, the query, a header, the body of a request to a listed host", "3a–3d"),
-		p("H28", "a secret inside a call to the model's own API", ""),
-		p("X01", "a secret as it is", ""), p("X02", "a secret in base64", ""), p("X03", "a secret in hex, percent and \\u escapes", ""),
-		p("X04", "a secret in a compressed body", ""), p("X05", "a secret reversed, by rot13, interleaved", ""),
-		p("X07", "a secret in a zip, in a comment of a picture", ""), p("X09", "a secret by one character a request", ""),
-	}
-}
 
 func runnerCases() []Case {
 	p := func(id, title, waits, layer string) Case { return pending(id, title, "", waits, Runner, layer) }

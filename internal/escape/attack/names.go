@@ -30,7 +30,7 @@ func nameCases() []Case {
 		{ID: "D06", Title: "DNS over HTTPS to known resolvers", Class: Names, Tier: Quick, Layer: byEgress,
 			Rules: []string{"no-route", "bad-request"}, Twin: door, run: dnsOverHTTPS, twin: answers},
 		path("D07", "DNS over TLS and QUIC, mDNS, LLMNR, NetBIOS", ""),
-		{ID: "D08", Title: "data in the labels of a listed wildcard", Class: Names, Tier: Pending, Waits: "the scanning of requests (DLP)", Layer: "DLP"},
+		tested("D08", "data in the labels of a listed wildcard", "the egress door looks for the run's secrets in hosts, too", "internal/doors/dlp TestTheHeadOfARequestIsLookedAt", Names),
 		{ID: "D10", Title: "a listed host that leads to a private address", Class: Names, Tier: Full, Layer: "the check of addresses after resolving",
 			Rules: []string{"address-refused"}, Twin: "a listed name that leads where it may is reached", run: privateNames, twin: resolvedTwin},
 		{ID: "D13", Title: "hosts, resolv.conf and nsswitch.conf written anew in the guest", Class: Names, Tier: Full, Layer: "the door resolves on the host",

@@ -44,6 +44,8 @@ func Table() []Defence {
 		{"the judge of requests to a model", p(mutation.EgressModelAny), []string{"H29"}, []string{"internal/doors/egress TestMutationModelAnyLetsTheModelsProviderFetchForTheAgent"}},
 		{"no push goes past the git-gate", p(mutation.EgressGitPush), []string{"G01"}, []string{"internal/doors/egress TestMutationGitPushLetsAPushPastTheGate"}},
 		{"the budget of requests and bytes", p(mutation.EgressNoBudget), nil, []string{"internal/doors/egress TestMutationNoBudgetLetsABottleAskForEver"}},
+		{"the run's own secrets in what leaves", p(mutation.DLPKnown), []string{"H27", "X01"}, []string{"internal/doors/dlp TestMutationKnownLetsASecretOfTheRunOut"}},
+		{"what gitleaks takes for a secret in what leaves", p(mutation.DLPPatterns), nil, []string{"internal/doors/dlp TestMutationPatternsLetsWhatLooksLikeASecretOut"}},
 		{"the refs that may be pushed", p(mutation.GitAnyRef), []string{"G04"}, []string{"internal/doors/gitgate TestMutationAnyRefLetsAPushChangeMain"}},
 		{"the scan of what is pushed", p(mutation.GitScan), []string{"G05"}, []string{"internal/doors/gitgate TestMutationScanLetsASecretOut"}},
 		{"what a forge or the host would run is not pushed", p(mutation.GitAnyPath), []string{"G12"}, []string{"internal/doors/gitgate TestMutationAnyPathLetsAWorkflowOut"}},

@@ -1,0 +1,206 @@
+package dlp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/bot-bottle/action/internal/dlp/needles"
+	"github.com/bot-bottle/action/internal/doors/egress"
+	"github.com/bot-bottle/action/internal/mutation"
+	"github.com/bot-bottle/action/internal/policy"
+	"github.com/bot-bottle/action/internal/scan"
+	"github.com/bot-bottle/action/internal/secret"
+)
+
+// Rules by which a request is refused; they stand in decision lines.
+const (
+	RuleKnown    = "dlp-known-secret" // a secret of the run
+	RulePattern  = "dlp-pattern"      // what gitleaks takes for one
+	RuleEncoding = "dlp-encoding"     // it can't be looked into
+	RuleBroken   = "dlp-broken"       // it could not be looked at to the end
+)
+
+// Lead is how many letters and digits, which may be the beginning of a secret, a stream
+// passes on before more of them come. With none, most messages would wait for the next.
+const Lead = 8
+
+// Options say what is looked for.
+type Options struct {
+	Known  []secret.Value // that no request may hold
+	Tokens []secret.Value // that the door adds, and no answer may show
+}
+
+// Scanner is an egress.Scanner. It is safe for concurrent use.
+type Scanner struct {
+	known    *needles.Set
+	tokens   *needles.Set
+	unusable []needles.Unusable
+	patterns func() (*scan.Scanner, error) // loaded when first needed: it takes 30 ms
+	cleared  cleared
+}
+
+// New makes a scanner.
+func New(o Options) (*Scanner, error) {
+	s := &Scanner{patterns: sync.OnceValues(func() (*scan.Scanner, error) { return scan.New(nil) })}
+	var err error
+	if s.known, s.unusable, err = needles.Compile(o.Known, needles.Options{Lead: Lead}); err != nil {
+		return nil, fmt.Errorf("reading the secrets to look for: %w", err)
+	}
+	if s.tokens, _, err = needles.Compile(o.Tokens, needles.Options{Lead: Lead}); err != nil {
+		return nil, fmt.Errorf("reading the tokens to look for: %w", err)
+	}
+	return s, nil
+}
+
+// Unusable are the secrets that can't be looked for, and why.
+func (s *Scanner) Unusable() []needles.Unusable { return s.unusable }
+
+// looks tells whether a route's traffic is looked at by a detector.
+func looks(route *policy.Route, detector string) bool {
+	if detector == policy.DetectorKnown && mutation.On(mutation.DLPKnown) || detector == policy.DetectorPatterns && mutation.On(mutation.DLPPatterns) {
+		return false
+	}
+	return route.Uses(detector)
+}
+
+// Request looks at where a request goes and at its header.
+func (s *Scanner) Request(route *policy.Route, head *http.Request) error {
+	if webSocket(head) {
+		head.Header.Del("Sec-WebSocket-Extensions") // or the frames were compressed
+	}
+	if route.Auth != nil {
+		head.Header.Set("Accept-Encoding", "identity") // so that the token is seen if it comes back
+	}
+	text := headText(route, head)
+	if err := s.find(route, text, "the head of the request"); err != nil {
+		return err
+	}
+	if encoded(head) && (looks(route, policy.DetectorKnown) || looks(route, policy.DetectorPatterns)) && !decodable(head.Header.Get("Content-Encoding")) {
+		return unreadable(route, fmt.Errorf("the body has the encoding %.40q", head.Header.Get("Content-Encoding")))
+	}
+	return nil
+}
+
+func encoded(head *http.Request) bool {
+	encoding := strings.ToLower(strings.TrimSpace(strings.Join(head.Header.Values("Content-Encoding"), ",")))
+	return encoding != "" && encoding != "identity"
+}
+
+func webSocket(head *http.Request) bool {
+	return strings.EqualFold(head.Header.Get("Upgrade"), "websocket")
+}
+
+// headText is what of a head is looked at: all but fields in which the route lets the
+// agent's own credentials pass. A field's name stands behind its value: rules of gitleaks
+// that go by a word such as "api" before a value would take many a harmless field for a
+// key.
+func headText(route *policy.Route, head *http.Request) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%s\n", head.URL.Host, head.URL.EscapedPath())
+	for part := range strings.SplitSeq(head.URL.RawQuery, "&") {
+		name, _, _ := strings.Cut(part, "=")
+		if !slices.Contains(route.Credentials, "?"+strings.ToLower(name)) {
+			b.WriteString(part + "\n")
+		}
+	}
+	names := make([]string, 0, len(head.Header))
+	for name := range head.Header {
+		if !slices.Contains(route.Credentials, strings.ToLower(name)) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, value := range head.Header[name] {
+			b.WriteString(value + "\n" + name + "\n")
+		}
+	}
+	return b.String()
+}
+
+// find looks for anything in a text, and refuses what holds something. A head is never
+// made unreadable: it would be another request.
+func (s *Scanner) find(route *policy.Route, text, where string) error {
+	if looks(route, policy.DetectorKnown) {
+		if found := s.spans([]byte(text)); len(found) > 0 {
+			return s.knownFound(route, found[0], where)
+		}
+	}
+	if !looks(route, policy.DetectorPatterns) {
+		return nil
+	}
+	found, err := s.rules([]byte(text))
+	if err != nil {
+		return broken(route, err)
+	}
+	if len(found) > 0 {
+		return patternFound(route, found[0], where)
+	}
+	return nil
+}
+
+// spans gives where a text holds known secrets.
+func (s *Scanner) spans(text []byte) []needles.Match {
+	m := s.known.Stream()
+	return needles.Merge(append(m.Write(text), m.Close()...))
+}
+
+func (s *Scanner) rules(text []byte) ([]scan.Finding, error) {
+	patterns, err := s.patterns()
+	if err != nil {
+		return nil, err
+	}
+	return patterns.Text(context.Background(), string(text))
+}
+
+// Response has nothing to say of an answer's head.
+func (s *Scanner) Response(*policy.Route, *http.Response) error { return nil }
+
+// knownFound refuses for a secret of the run.
+func (s *Scanner) knownFound(route *policy.Route, m needles.Match, where string) error {
+	return &egress.Withheld{
+		Rule: RuleKnown, Message: "a secret of this run is in " + where + asked(route), Hint: hint(route, policy.DetectorKnown),
+		Detail: fmt.Errorf("%s in %s, %s", m.Name, where, m.Form),
+	}
+}
+
+// patternFound refuses for what a rule of gitleaks found.
+func patternFound(route *policy.Route, f scan.Finding, where string) error {
+	return &egress.Withheld{
+		Rule: RulePattern, Message: fmt.Sprintf("gitleaks takes something in %s for a secret (rule %s: %s)", where, f.Rule, f.Description) + asked(route),
+		Hint: hint(route, policy.DetectorPatterns), Detail: fmt.Errorf("gitleaks' rule %s in %s", f.Rule, where),
+	}
+}
+
+// unreadable refuses what can't be looked into, whatever the route says of matches.
+func unreadable(_ *policy.Route, why error) error {
+	return &egress.Withheld{Rule: RuleEncoding, Message: "the request can't be looked into for secrets: " + why.Error(), Detail: why}
+}
+
+// broken refuses because of an error of our own.
+func broken(_ *policy.Route, err error) error {
+	return &egress.Withheld{Rule: RuleBroken, Message: "the request could not be looked at to its end", Detail: errors.Join(errors.New("looking for secrets"), err)}
+}
+
+// asked says that nobody can be asked yet.
+func asked(route *policy.Route) string {
+	if route.OnMatch() == policy.OnMatchSupervise {
+		return "; nobody can be asked in this build, so it is refused"
+	}
+	return ""
+}
+
+// hint is what lets it pass.
+func hint(route *policy.Route, detector string) string {
+	left := slices.DeleteFunc(slices.Clone(policy.Detectors), func(d string) bool { return d == detector || !route.Uses(d) })
+	list := "[" + strings.Join(left, ", ") + "]"
+	if len(left) == 0 {
+		list = "false"
+	}
+	return fmt.Sprintf("egress:\n  routes:\n    - host: %s\n      dlp: {outbound_detectors: %s}\n", route.Host, list)
+}

@@ -1,0 +1,424 @@
+package dlp
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/bot-bottle/action/internal/doors/egress"
+	"github.com/bot-bottle/action/internal/policy"
+	"github.com/bot-bottle/action/internal/secret"
+)
+
+// known is a secret of a run; its value has no form that gitleaks knows.
+const known = "plum-Orchard-7731-quietly-Rowing-boats"
+
+const token = "token-Of-the-door-9917-which-comes-back"
+
+func scanner(t testing.TB) *Scanner {
+	t.Helper()
+	s, err := New(Options{Known: []secret.Value{secret.New("canary", known)}, Tokens: []secret.Value{secret.New("door", token)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// awsKey has a form that gitleaks knows, made at run time.
+func awsKey() string {
+	b := []byte("AK" + "IA")
+	for range 16 {
+		b = append(b, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[rand.IntN(32)])
+	}
+	return string(b)
+}
+
+func route(change ...func(*policy.Route)) *policy.Route {
+	r := &policy.Route{Host: "listed.example", Port: 443}
+	for _, c := range change {
+		c(r)
+	}
+	return r
+}
+
+func onMatch(what string) func(*policy.Route) {
+	return func(r *policy.Route) { r.DLP = &policy.DLP{OnMatch: what} }
+}
+
+func request(t testing.TB, url string, header ...string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range header {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	return r
+}
+
+// ruleOf is by which an error refuses; empty: there is none.
+func ruleOf(t testing.TB, err error) string {
+	t.Helper()
+	if err == nil {
+		return ""
+	}
+	w, ok := errors.AsType[*egress.Withheld](err)
+	if !ok {
+		t.Fatalf("%v is no refusal", err)
+	}
+	for _, text := range []string{w.Message, w.Hint, w.Error()} {
+		if strings.Contains(text, known) || strings.Contains(text, known[:8]) {
+			t.Errorf("the refusal holds the secret: %q", text)
+		}
+	}
+	return w.Rule
+}
+
+// forms are the ways in which a secret is copied.
+func forms(value string) map[string]string {
+	reversed := []byte(value)
+	slices.Reverse(reversed)
+	percent := ""
+	for _, c := range []byte(value) {
+		percent += fmt.Sprintf("%%%02X", c)
+	}
+	unicode := ""
+	for _, c := range value {
+		unicode += fmt.Sprintf(`\u%04x`, c)
+	}
+	return map[string]string{
+		"plain": value, "base64": base64.StdEncoding.EncodeToString([]byte(value)), "base64 of more": base64.URLEncoding.EncodeToString([]byte("ab" + value + "cd")),
+		"hex": hex.EncodeToString([]byte(value)), "reversed": string(reversed), "percent": percent, "unicode": unicode,
+		"in pieces": strings.Join(strings.Split(value, "-"), `", "`),
+	}
+}
+
+func TestTheHeadOfARequestIsLookedAt(t *testing.T) {
+	s := scanner(t)
+	for form, text := range forms(known) {
+		if form == "in pieces" || form == "unicode" {
+			continue // no part of a head
+		}
+		for where, r := range map[string]*http.Request{
+			"path":   request(t, "https://listed.example/a/"+text),
+			"query":  request(t, "https://listed.example/?q="+text),
+			"header": request(t, "https://listed.example/", "X-Data: "+text),
+			"name":   request(t, "https://listed.example/?"+text+"=1"),
+		} {
+			if rule := ruleOf(t, s.Request(route(), r)); rule != RuleKnown {
+				t.Errorf("%s in the %s: %q", form, where, rule)
+			}
+		}
+	}
+	labels := strings.ToLower(hex.EncodeToString([]byte(known)))
+	if rule := ruleOf(t, s.Request(route(), request(t, "https://"+labels[:40]+"."+labels[40:]+".listed.example/"))); rule != RuleKnown {
+		t.Errorf("in the labels of the host: %q", rule)
+	}
+	if rule := ruleOf(t, s.Request(route(), request(t, "https://listed.example/", "X-Data: "+awsKey()))); rule != RulePattern {
+		t.Errorf("what gitleaks knows: %q", rule)
+	}
+	if err := s.Request(route(), request(t, "https://listed.example/words?a=b", "Accept: text/html", "User-Agent: curl/8")); err != nil {
+		t.Errorf("the twin: %v", err)
+	}
+}
+
+func TestFieldsOfTheAgentsOwnCredentialsPassWhereTheRouteListsThem(t *testing.T) {
+	s := scanner(t)
+	own := request(t, "https://listed.example/?key="+known, "Authorization: Bearer "+known)
+	if err := s.Request(route(func(r *policy.Route) { r.Credentials = []string{"authorization", "?key"} }), own); err != nil {
+		t.Error(err)
+	}
+	if rule := ruleOf(t, s.Request(route(), own)); rule != RuleKnown {
+		t.Errorf("elsewhere: %q", rule)
+	}
+}
+
+func TestDetectorsCanBeSwitchedOffForARoute(t *testing.T) {
+	s := scanner(t)
+	off := func(names ...string) *policy.Route {
+		return route(func(r *policy.Route) { r.DLP = &policy.DLP{Off: names} })
+	}
+	r := request(t, "https://listed.example/", "X-Data: "+known, "X-More: "+awsKey())
+	if rule := ruleOf(t, s.Request(off(policy.DetectorKnown), r)); rule != RulePattern {
+		t.Errorf("without known secrets: %q", rule)
+	}
+	if rule := ruleOf(t, s.Request(off(policy.DetectorPatterns), r)); rule != RuleKnown {
+		t.Errorf("without patterns: %q", rule)
+	}
+	if err := s.Request(off(policy.Detectors...), r); err != nil {
+		t.Errorf("without any: %v", err)
+	}
+	w, _ := errors.AsType[*egress.Withheld](s.Request(route(), r))
+	if !strings.Contains(w.Hint, "outbound_detectors: [token_patterns]") || !strings.Contains(w.Message, "nobody can be asked") {
+		t.Errorf("the refusal says %q, %q", w.Message, w.Hint)
+	}
+}
+
+// sent gives what of a body passes, read in pieces of any size.
+func sent(s *Scanner, r *policy.Route, head *http.Request, body string, cut func(io.Reader) io.Reader) (string, error) {
+	b, err := io.ReadAll(s.Stream(r, head, egress.Upstream, cut(strings.NewReader(body))))
+	return string(b), err
+}
+
+var cuts = map[string]func(io.Reader) io.Reader{
+	"whole": func(r io.Reader) io.Reader { return r }, "by bytes": iotest.OneByteReader, "in halves": iotest.HalfReader, "with its end": iotest.DataErrReader,
+}
+
+func TestABodyPassesUpToItsSecret(t *testing.T) {
+	s := scanner(t)
+	head := request(t, "https://listed.example/")
+	for form, text := range forms(known) {
+		for how, cut := range cuts {
+			for _, size := range []int{0, 10, chunk - 5, 3*chunk + 17} {
+				before := strings.Repeat("ordinary words, ", size/16+1)[:size]
+				got, err := sent(s, route(func(r *policy.Route) { r.DLP = &policy.DLP{Off: []string{policy.DetectorPatterns}} }), head, before+" "+text+" after", cut)
+				if how == "by bytes" && size > chunk {
+					continue // the same, and slow
+				}
+				if rule := ruleOf(t, err); rule != RuleKnown {
+					t.Errorf("%s, %s, behind %d bytes: %q", form, how, size, rule)
+				}
+				if len(got) > size+1+3*len(text)/4 {
+					t.Errorf("%s, %s, behind %d bytes: %q of it passed", form, how, size, got[min(len(got), size):])
+				}
+			}
+		}
+	}
+}
+
+func TestABodyWithoutASecretPassesUnchanged(t *testing.T) {
+	s := scanner(t)
+	head := request(t, "https://listed.example/")
+	for _, body := range []string{"", "x", strings.Repeat("words and more words\n", 5000), known[:Lead+2], "\x00\x01" + strings.Repeat("\xff", 70000)} {
+		for how, cut := range cuts {
+			if how == "by bytes" && len(body) > 1000 {
+				continue
+			}
+			if got, err := sent(s, route(), head, body, cut); err != nil || got != body {
+				t.Errorf("%d bytes, %s: %d bytes, %v", len(body), how, len(got), err)
+			}
+		}
+	}
+}
+
+// A program that waits for an answer before it goes on gets one: nothing is held that
+// isn't the beginning of a secret.
+func TestNothingIsHeldBackThatIsNoSecretsBeginning(t *testing.T) {
+	s := scanner(t)
+	pr, pw := io.Pipe()
+	stream := s.Stream(route(), request(t, "https://listed.example/"), egress.Upstream, pr)
+	buffer := make([]byte, 100)
+	for _, said := range []string{"hello", `{"id": 1, "method": "list"}`, "p", known[:Lead]} {
+		go pw.Write([]byte(said))
+		n, err := stream.Read(buffer)
+		if err != nil || string(buffer[:n]) != said {
+			t.Fatalf("of %q came %q, %v", said, buffer[:n], err)
+		}
+	}
+	pw.Close()
+}
+
+func TestCompressedBodiesAreLookedInto(t *testing.T) {
+	s := scanner(t)
+	packed := func(make func(io.Writer) io.WriteCloser, text string) string {
+		var b bytes.Buffer
+		w := make(&b)
+		io.WriteString(w, text)
+		w.Close()
+		return b.String()
+	}
+	gz := func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }
+	text := strings.Repeat("words ", 1000)
+	for encoding, make := range map[string]func(io.Writer) io.WriteCloser{
+		"gzip": gz, "deflate": func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }, "br": func(w io.Writer) io.WriteCloser { return brotli.NewWriter(w) },
+		"zstd": func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z },
+	} {
+		head := request(t, "https://listed.example/", "Content-Encoding: "+encoding)
+		if err := s.Request(route(), head); err != nil {
+			t.Errorf("%s: %v", encoding, err)
+		}
+		if got, err := sent(s, route(), head, packed(make, text+known+text), cuts["in halves"]); ruleOf(t, err) != RuleKnown || got != "" {
+			t.Errorf("%s: %v, %d bytes passed", encoding, err, len(got))
+		}
+		clean := packed(make, text)
+		if got, err := sent(s, route(), head, clean, cuts["in halves"]); err != nil || got != clean {
+			t.Errorf("%s: the twin: %v, %d bytes of %d", encoding, err, len(got), len(clean))
+		}
+		if _, err := sent(s, route(), head, clean[:len(clean)/2], cuts["whole"]); ruleOf(t, err) != RuleEncoding {
+			t.Errorf("%s: a broken one: %v", encoding, err)
+		}
+	}
+	twice := request(t, "https://listed.example/", "Content-Encoding: gzip, gzip")
+	if _, err := sent(s, route(), twice, packed(gz, packed(gz, known)), cuts["whole"]); ruleOf(t, err) != RuleKnown {
+		t.Errorf("twice: %v", err)
+	}
+	bomb := packed(gz, strings.Repeat("\x00", maxDecoded+1))
+	if _, err := sent(s, route(), request(t, "https://listed.example/", "Content-Encoding: gzip"), bomb, cuts["whole"]); ruleOf(t, err) != RuleEncoding {
+		t.Errorf("a bomb: %v", err)
+	}
+	for _, encoding := range []string{"gzip, gzip, gzip", "compress", "aes128gcm", "gzip;x=1"} {
+		if rule := ruleOf(t, s.Request(route(onMatch(policy.OnMatchRedact)), request(t, "https://listed.example/", "Content-Encoding: "+encoding))); rule != RuleEncoding {
+			t.Errorf("%q: %q", encoding, rule)
+		}
+	}
+}
+
+// frame is one that a client sends.
+func frame(first byte, payload string) string {
+	key := [4]byte{1, 0x7f, 0xa5, 9}
+	b := []byte{first}
+	switch n := len(payload); {
+	case n < 126:
+		b = append(b, 0x80|byte(n))
+	case n < 1<<16:
+		b = binary.BigEndian.AppendUint16(append(b, 0x80|126), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, 0x80|127), uint64(n))
+	}
+	b = append(b, key[:]...)
+	for i := range len(payload) {
+		b = append(b, payload[i]^key[i%4])
+	}
+	return string(b)
+}
+
+func TestFramesOfAWebSocketAreLookedInto(t *testing.T) {
+	s := scanner(t)
+	head := request(t, "https://listed.example/", "Upgrade: websocket", "Sec-WebSocket-Extensions: permessage-deflate")
+	if err := s.Request(route(), head); err != nil || head.Header.Get("Sec-WebSocket-Extensions") != "" {
+		t.Errorf("%v, %v", err, head.Header)
+	}
+	clean := frame(0x81, "hello") + frame(0x89, "") + frame(0x82, strings.Repeat("b", 200)) + frame(0x81, strings.Repeat("words ", 20000))
+	for how, cut := range cuts {
+		if how == "by bytes" {
+			continue
+		}
+		if got, err := sent(s, route(), head, clean, cut); err != nil || got != clean {
+			t.Errorf("%s: the twin: %v, %d bytes of %d", how, err, len(got), len(clean))
+		}
+		for name, bad := range map[string]string{
+			"one frame": clean + frame(0x81, "my "+known), "two frames": frame(0x01, known[:15]) + frame(0x80, known[15:]), "a ping": frame(0x89, known),
+			"messages with a ping between": frame(0x81, known[:15]) + frame(0x89, "-") + frame(0x81, known[15:]),
+		} {
+			if _, err := sent(s, route(onMatch(policy.OnMatchRedact)), head, bad, cut); ruleOf(t, err) != RuleKnown {
+				t.Errorf("%s, %s: %v", name, how, err)
+			}
+		}
+	}
+	for name, bad := range map[string]string{"compressed": frame(0xc1, "x"), "unmasked": "\x81\x05hello"} {
+		if _, err := sent(s, route(), head, bad, cuts["whole"]); ruleOf(t, err) != RuleEncoding {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestARedactedBodyKeepsItsLengthAndLosesTheSecret(t *testing.T) {
+	s := scanner(t)
+	body := `{"a": "words", "key": "` + known + `", "b": "more"}`
+	got, err := sent(s, route(onMatch(policy.OnMatchRedact)), request(t, "https://listed.example/"), body, cuts["whole"])
+	if err != nil || len(got) != len(body) || strings.Contains(got, "Orchard") || !strings.Contains(got, `"b": "more"}`) {
+		t.Errorf("%v: %s", err, got)
+	}
+}
+
+func model(r *policy.Route) { r.Model = &policy.ModelAPI{Wire: policy.WireAnthropic} }
+
+func TestAConversationLosesItsSecretsAndGoesOn(t *testing.T) {
+	s := scanner(t)
+	for form, text := range forms(known) {
+		body := `{"messages": [{"role": "user", "content": "it is ` + text + `"}]}`
+		got, err := s.Whole(route(model), []byte(body))
+		if err != nil || len(got) != len(body) || bytes.Contains(got, []byte(text)) || !bytes.HasPrefix(got, []byte(`{"messages"`)) {
+			t.Errorf("%s: %v: %s", form, err, got)
+		}
+		if _, err := s.Whole(route(model, onMatch(policy.OnMatchBlock)), []byte(body)); ruleOf(t, err) != RuleKnown {
+			t.Errorf("%s: block: %v", form, err)
+		}
+	}
+	key := awsKey()
+	body := strings.Repeat("a turn of the conversation. ", 4000) + "the key is " + key + " and " + strings.Repeat("more words ", 4000)
+	for range 2 { // what was found is found again
+		got, err := s.Whole(route(model), []byte(body))
+		if err != nil || bytes.Contains(got, []byte(key)) || len(got) != len(body) {
+			t.Errorf("what gitleaks knows: %v", err)
+		}
+	}
+}
+
+// Wherever in a conversation a secret comes to be, what was cleared before hides it not.
+func TestWhatIsNewInAConversationIsLookedAt(t *testing.T) {
+	s := scanner(t)
+	text := make([]byte, 0, 300<<10)
+	for i := 0; len(text) < 200<<10; i++ {
+		text = fmt.Appendf(text, "turn %d of it, with words %x\n", i, rand.Uint32())
+	}
+	if _, err := s.Whole(route(model), text); err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		at := rand.IntN(len(text))
+		with := slices.Concat(text[:at], []byte(" "+awsKey()+" "), text[at:])
+		got, err := s.Whole(route(model), with)
+		if err != nil || bytes.Contains(got, []byte("AK"+"IA")) {
+			t.Errorf("at %d: %v", at, err)
+		}
+	}
+}
+
+func TestATokenThatComesBackIsMasked(t *testing.T) {
+	s := scanner(t)
+	auth := route(func(r *policy.Route) { r.Auth = &policy.Auth{} })
+	head := request(t, "https://listed.example/", "Accept-Encoding: gzip")
+	if err := s.Request(auth, head); err != nil || head.Header.Get("Accept-Encoding") != "identity" {
+		t.Errorf("%v, %v", err, head.Header)
+	}
+	body := strings.Repeat("words ", 10000) + token + " and " + base64.StdEncoding.EncodeToString([]byte(token))
+	for how, cut := range cuts {
+		if how == "by bytes" {
+			continue
+		}
+		b, err := io.ReadAll(s.Stream(auth, head, egress.Downstream, cut(strings.NewReader(body))))
+		if err != nil || len(b) != len(body) || bytes.Contains(b, []byte("9917")) || bytes.Contains(b, []byte(body[len(body)-20:])) {
+			t.Errorf("%s: %v, …%s", how, err, b[max(0, len(b)-120):])
+		}
+	}
+}
+
+func FuzzFramesAndChunksChangeNothing(f *testing.F) {
+	s := scanner(f)
+	f.Add([]byte("hello "+known), uint8(3))
+	f.Fuzz(func(t *testing.T, body []byte, size uint8) {
+		r := route(func(r *policy.Route) { r.DLP = &policy.DLP{Off: []string{policy.DetectorPatterns}} })
+		head := request(t, "https://listed.example/")
+		whole, err := sent(s, r, head, string(body), cuts["whole"])
+		pieces, err2 := sent(s, r, head, string(body), func(from io.Reader) io.Reader { return &pieced{from, int(size) + 1} })
+		if (err == nil) != (err2 == nil) || err == nil && (whole != string(body) || pieces != string(body)) {
+			t.Errorf("%q: %v, %v", body, err, err2)
+		}
+	})
+}
+
+// pieced reads a few bytes at a time.
+type pieced struct {
+	from io.Reader
+	size int
+}
+
+func (p *pieced) Read(b []byte) (int, error) { return p.from.Read(b[:min(len(b), p.size)]) }
