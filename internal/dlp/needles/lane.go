@@ -110,6 +110,7 @@ func (l *lane) take(p []byte, at uint32, places bool) {
 	if l.undo {
 		l.unescape(p, at, places, false)
 	} else {
+		l.reserve(len(p))
 		l.copy(p, at, places)
 	}
 }
@@ -117,20 +118,28 @@ func (l *lane) take(p []byte, at uint32, places bool) {
 // resize gives all slices the length n, and room for the 8 bytes that a probe may
 // read on.
 func (l *lane) resize(n int) {
-	if more := n + 8 - len(l.buf); more > 0 {
-		l.buf = slices.Grow(l.buf, more)
-	}
-	l.buf = l.buf[:n]
-	l.from = slices.Grow(l.from, max(0, n-len(l.from)))[:n]
+	l.reserve(n - len(l.buf))
+	l.buf, l.from = l.buf[:n], l.from[:n]
 	if l.undo {
-		l.to = slices.Grow(l.to, max(0, n-len(l.to)))[:n]
+		l.to = l.to[:n]
+	}
+}
+
+// reserve makes room for more kept bytes.
+func (l *lane) reserve(more int) {
+	more = max(0, more)
+	l.buf = slices.Grow(l.buf, more+8)
+	l.from = slices.Grow(l.from, more)
+	if l.undo {
+		l.to = slices.Grow(l.to, more)
 	}
 }
 
 // copy takes the kept bytes of p up to an escape, and gives how many bytes there were.
+// There has to be room for them.
 func (l *lane) copy(p []byte, at uint32, places bool) int {
 	n := len(l.buf)
-	l.resize(n + len(p))
+	room := l.buf[n : n+len(p)]
 	var k, done int
 	switch {
 	case places:
@@ -140,11 +149,14 @@ func (l *lane) copy(p []byte, at uint32, places bool) int {
 		if l.undo {
 			done = next(l.class, p)
 		}
-		k = copy(l.buf[n:], p[:done])
+		k = copy(room, p[:done])
 	default:
-		k, done = pick(l.buf[n:], p, l.class)
+		k, done = pick(room, p, l.class)
 	}
-	l.resize(n + k)
+	l.buf, l.from = l.buf[:n+k], l.from[:n+k]
+	if l.undo {
+		l.to = l.to[:n+k]
+	}
 	return done
 }
 
@@ -164,14 +176,18 @@ func pick(buf, p []byte, class *[256]uint8) (k, done int) {
 
 // copyPlaces is pick with the places.
 func (l *lane) copyPlaces(n int, p []byte, at uint32) (k, done int) {
+	buf, from, to := l.buf[n:n+len(p)], l.from[n:n+len(p)], l.to[:0]
+	if l.undo {
+		to = l.to[n : n+len(p)]
+	}
 	for i, c := range p {
 		v := l.class[c]
 		if v == escape {
 			return k, i
 		}
-		l.buf[n+k], l.from[n+k] = c, at+uint32(i)
+		buf[k], from[k] = c, at+uint32(i)
 		if l.undo {
-			l.to[n+k] = at + uint32(i) + 1
+			to[k] = at + uint32(i) + 1
 		}
 		k += int(v)
 	}
@@ -181,6 +197,7 @@ func (l *lane) copyPlaces(n int, p []byte, at uint32) (k, done int) {
 // unescape takes the kept bytes of p with escapes undone. Unless it is the last, an
 // escape that p cuts waits.
 func (l *lane) unescape(p []byte, at uint32, places, last bool) {
+	l.reserve(len(p)) // a character is no longer than its escape
 	for len(p) > 0 {
 		done := l.copy(p, at, places)
 		p, at = p[done:], at+uint32(done)
@@ -208,17 +225,21 @@ func next(class *[256]uint8, p []byte) int {
 
 // put takes the bytes of one character that stood from one offset to another.
 func (l *lane) put(r rune, from, to uint32) {
-	var b [utf8.UTFMax]byte
-	n := 1
-	if r >= lone {
-		b[0] = byte(r - lone)
-	} else {
-		n = utf8.EncodeRune(b[:], r)
-	}
-	for _, c := range b[:n] {
-		if l.all || l.class[c] == keep {
-			l.buf, l.from, l.to = append(l.buf, c), append(l.from, from), append(l.to, to)
+	switch {
+	case r < utf8.RuneSelf:
+		l.putByte(byte(r), from, to)
+	case r >= lone:
+		l.putByte(byte(r-lone), from, to)
+	default:
+		for _, c := range utf8.AppendRune(nil, r) {
+			l.putByte(c, from, to)
 		}
+	}
+}
+
+func (l *lane) putByte(c byte, from, to uint32) {
+	if l.all || l.class[c] == keep {
+		l.buf, l.from, l.to = append(l.buf, c), append(l.from, from), append(l.to, to)
 	}
 }
 
@@ -244,7 +265,7 @@ func (l *lane) escaped(first, last int) bool {
 // the kept bytes from first to last.
 func (l *lane) look(found func(who id, first, last int)) {
 	n := len(l.buf)
-	clear(l.buf[n : n+8]) // which resize has made
+	clear(l.buf[n : n+8]) // which reserve has made
 	done := 0             // windows that begin before have been looked at
 	l.index.probe(l.buf[:n+8], n, func(p int) { done = l.around(p, done, found) })
 	gone := max(0, n-l.index.tail)
