@@ -150,25 +150,17 @@ func (d *Decoder) depth() int   { return len(d.layers) - 1 }
 // decode adds the layers as they are known and reads the last one to its end. It gives
 // io.EOF if all went well.
 func (d *Decoder) decode() error {
-	for {
-		if err := d.deeper(); err != nil {
-			return err
-		}
-		l := d.last()
-		err := l.drain()
-		if d.err != nil {
-			return d.err
-		}
-		if err == io.EOF {
-			return err
-		}
-		if !l.weak {
-			return err
-		}
-		d.layers = d.layers[:len(d.layers)-1] // it was no zlib: what it reads from was given
-		l.close()
-		return d.last().drain()
+	if err := d.deeper(); err != nil {
+		return err
 	}
+	l := d.last()
+	err := l.drain()
+	if d.err != nil || err == io.EOF || !l.weak {
+		return err
+	}
+	d.layers = d.layers[:len(d.layers)-1] // it was no zlib; what it has read was given
+	l.close()
+	return d.last().drain()
 }
 
 // deeper adds a layer for each encoding that is declared, and then sniffed.
