@@ -110,7 +110,7 @@ func addForm(loose, exact *builder, name string, f form) {
 func lettersAndDigits(s string) string {
 	dense := make([]byte, 0, len(s))
 	for i := range len(s) {
-		if isAlnum[s[i]] == 1 {
+		if looseClasses.raw[s[i]] == keep {
 			dense = append(dense, s[i])
 		}
 	}

@@ -6,19 +6,43 @@ import (
 	"unicode/utf8"
 )
 
-// block is how much of a chunk a lane takes at once.
-const block = 8 << 10
-
-// isAlnum is 1 for letters and digits of ASCII, isEscape for what begins an escape.
-var (
-	isAlnum  = table("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-	isAny    = func() (t [256]uint8) { return [256]uint8(bytes.Repeat([]byte{1}, 256)) }()
-	isEscape = table(`%\`)
+const (
+	// block is how much of a chunk a lane takes at once; with what it keeps of that, it
+	// stays in a processor's first cache.
+	block = 16 << 10
+	// placed is how much of the end of a block is taken with the places of its bytes,
+	// as the next block may need them. More is taken so where there is a match.
+	placed = 512
 )
 
-func table(bytes string) (t [256]uint8) {
-	for i := range len(bytes) {
-		t[bytes[i]] = 1
+// Classes of bytes in a lane.
+const (
+	drop   = 0
+	keep   = 1
+	escape = 2 // begins an escape that is undone
+)
+
+// classes are the tables of a kind of lane.
+type classes struct {
+	raw, undone [256]uint8
+}
+
+const alnum = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+var (
+	looseClasses = classes{table(drop, alnum, ""), table(drop, alnum, `%\`)}
+	exactClasses = classes{table(keep, "", ""), table(keep, "", `%\`)}
+)
+
+func table(others uint8, kept, escapes string) (t [256]uint8) {
+	for i := range t {
+		t[i] = others
+	}
+	for i := range len(kept) {
+		t[kept[i]] = keep
+	}
+	for i := range len(escapes) {
+		t[escapes[i]] = escape
 	}
 	return t
 }
@@ -27,8 +51,9 @@ func table(bytes string) (t [256]uint8) {
 // escapes undone or not.
 type lane struct {
 	index *index
-	keep  *[256]uint8 // 1 for bytes that are kept
-	undo  *[256]uint8 // 1 for what begins an escape; nil if none is undone
+	class *[256]uint8
+	undo  bool // whether class has escapes
+	all   bool // whether class drops nothing
 
 	buf  []byte   // kept bytes; of these, the first old have been looked at
 	from []uint32 // offset of each, modulo 1<<32
@@ -37,61 +62,146 @@ type lane struct {
 	pend []byte // an escape that the chunk has cut
 	at   uint32 // offset of pend
 	temp []byte // folded bytes around a probe
+
+	block   []byte // what was added last
+	start   uint32 // its offset
+	before  cut    // pend and at before it
+	unknown bool   // whether from and to of what it added are not yet known
 }
 
-// add takes p, whose first byte has the offset at.
+// cut is an escape that was cut off.
+type cut struct {
+	pend []byte
+	at   uint32
+}
+
+// add takes p, whose first byte has the offset at. It keeps p until the next look.
 func (l *lane) add(p []byte, at uint32) {
-	if l.undo == nil {
-		l.copy(p, at)
+	l.block, l.start, l.before = p, at, cut{l.pend, l.at}
+	head := max(0, len(p)-placed)
+	if head < placed {
+		head = 0 // not worth it
+	}
+	l.unknown = head > 0
+	l.take(p[:head], at, false)
+	n := len(l.buf)
+	l.take(p[head:], at+uint32(head), true)
+	if l.unknown && len(l.buf)-n < l.index.tail {
+		l.place()
+	}
+}
+
+// place finds out where all of the last block's bytes come from.
+func (l *lane) place() {
+	if !l.unknown {
 		return
 	}
+	l.unknown = false
+	l.resize(l.old)
+	l.pend, l.at = l.before.pend, l.before.at
+	l.take(l.block, l.start, true)
+}
+
+func (l *lane) take(p []byte, at uint32, places bool) {
 	if len(l.pend) > 0 {
-		l.pend = append(l.pend, p...)
-		p, at = l.pend, l.at
+		p, at = slices.Concat(l.pend, p), l.at
 		l.pend = nil
 	}
-	l.unescape(p, at, false)
-}
-
-// grow makes room for n kept bytes and the 8 that a probe may read on.
-func (l *lane) grow(n int) {
-	l.buf = slices.Grow(l.buf, n+8)
-	l.from = slices.Grow(l.from, n)
-	if l.undo != nil {
-		l.to = slices.Grow(l.to, n)
+	if l.undo {
+		l.unescape(p, at, places, false)
+	} else {
+		l.reserve(len(p))
+		l.copy(p, at, places)
 	}
 }
 
-// copy takes the kept bytes of p.
-func (l *lane) copy(p []byte, at uint32) {
-	l.grow(len(p))
+// resize gives all slices the length n, and room for the 8 bytes that a probe may
+// read on.
+func (l *lane) resize(n int) {
+	l.reserve(n - len(l.buf))
+	l.buf, l.from = l.buf[:n], l.from[:n]
+	if l.undo {
+		l.to = l.to[:n]
+	}
+}
+
+// reserve makes room for more kept bytes.
+func (l *lane) reserve(more int) {
+	more = max(0, more)
+	l.buf = slices.Grow(l.buf, more+8)
+	l.from = slices.Grow(l.from, more)
+	if l.undo {
+		l.to = slices.Grow(l.to, more)
+	}
+}
+
+// copy takes the kept bytes of p up to an escape, and gives how many bytes there were.
+// There has to be room for them.
+func (l *lane) copy(p []byte, at uint32, places bool) int {
 	n := len(l.buf)
-	buf, from := l.buf[n:n+len(p)], l.from[n:n+len(p)]
-	k := 0
-	for i := 0; i < len(p); i++ {
-		c := p[i]
-		buf[k], from[k] = c, at+uint32(i)
-		k += int(l.keep[c])
-		if k >= len(buf) {
-			break // only with the last byte of p
+	room := l.buf[n : n+len(p)]
+	var k, done int
+	switch {
+	case places:
+		k, done = l.copyPlaces(n, p, at)
+	case l.all:
+		done = len(p)
+		if l.undo {
+			done = next(l.class, p)
 		}
+		k = copy(room, p[:done])
+	default:
+		k, done = pick(room, p, l.class)
 	}
 	l.buf, l.from = l.buf[:n+k], l.from[:n+k]
-	if l.undo != nil {
-		for _, f := range l.from[n:] {
-			l.to = append(l.to, f+1)
-		}
+	if l.undo {
+		l.to = l.to[:n+k]
 	}
+	return done
+}
+
+// pick copies the kept bytes of p to buf, which is as long, up to an escape. It gives
+// the number of bytes copied and seen.
+func pick(buf, p []byte, class *[256]uint8) (k, done int) {
+	for i, c := range p {
+		v := class[c]
+		if v == escape {
+			return k, i
+		}
+		buf[k] = c
+		k += int(v)
+	}
+	return k, len(p)
+}
+
+// copyPlaces is pick with the places.
+func (l *lane) copyPlaces(n int, p []byte, at uint32) (k, done int) {
+	buf, from, to := l.buf[n:n+len(p)], l.from[n:n+len(p)], l.to[:0]
+	if l.undo {
+		to = l.to[n : n+len(p)]
+	}
+	for i, c := range p {
+		v := l.class[c]
+		if v == escape {
+			return k, i
+		}
+		buf[k], from[k] = c, at+uint32(i)
+		if l.undo {
+			to[k] = at + uint32(i) + 1
+		}
+		k += int(v)
+	}
+	return k, len(p)
 }
 
 // unescape takes the kept bytes of p with escapes undone. Unless it is the last, an
 // escape that p cuts waits.
-func (l *lane) unescape(p []byte, at uint32, last bool) {
+func (l *lane) unescape(p []byte, at uint32, places, last bool) {
+	l.reserve(len(p)) // a character is no longer than its escape
 	for len(p) > 0 {
-		plain := next(l.undo, p)
-		l.copy(p[:plain], at)
-		p, at = p[plain:], at+uint32(plain)
-		for len(p) > 0 && l.undo[p[0]] == 1 {
+		done := l.copy(p, at, places)
+		p, at = p[done:], at+uint32(done)
+		for len(p) > 0 && l.class[p[0]] == escape {
 			value, n, ok := undo(p, last)
 			if !ok {
 				l.pend, l.at = bytes.Clone(p), at
@@ -103,10 +213,10 @@ func (l *lane) unescape(p []byte, at uint32, last bool) {
 	}
 }
 
-// next gives the number of bytes before the first one that is in the set.
-func next(set *[256]uint8, p []byte) int {
+// next gives the number of bytes before the first escape.
+func next(class *[256]uint8, p []byte) int {
 	for i, c := range p {
-		if set[c] == 1 {
+		if class[c] == escape {
 			return i
 		}
 	}
@@ -115,23 +225,27 @@ func next(set *[256]uint8, p []byte) int {
 
 // put takes the bytes of one character that stood from one offset to another.
 func (l *lane) put(r rune, from, to uint32) {
-	var b [utf8.UTFMax]byte
-	n := 1
-	if r >= lone {
-		b[0] = byte(r - lone)
-	} else {
-		n = utf8.EncodeRune(b[:], r)
-	}
-	for _, c := range b[:n] {
-		if l.keep[c] == 1 {
-			l.buf, l.from, l.to = append(l.buf, c), append(l.from, from), append(l.to, to)
+	switch {
+	case r < utf8.RuneSelf:
+		l.putByte(byte(r), from, to)
+	case r >= lone:
+		l.putByte(byte(r-lone), from, to)
+	default:
+		for _, c := range utf8.AppendRune(nil, r) {
+			l.putByte(c, from, to)
 		}
+	}
+}
+
+func (l *lane) putByte(c byte, from, to uint32) {
+	if l.all || l.class[c] == keep {
+		l.buf, l.from, l.to = append(l.buf, c), append(l.from, from), append(l.to, to)
 	}
 }
 
 // end gives the offset after kept byte i.
 func (l *lane) end(i int) uint32 {
-	if l.undo != nil {
+	if l.undo {
 		return l.to[i]
 	}
 	return l.from[i] + 1
@@ -139,7 +253,7 @@ func (l *lane) end(i int) uint32 {
 
 // escaped tells whether an escape stood for any of the kept bytes.
 func (l *lane) escaped(first, last int) bool {
-	for i := first; l.undo != nil && i < last; i++ {
+	for i := first; l.undo && i < last; i++ {
 		if l.to[i]-l.from[i] != 1 {
 			return true
 		}
@@ -150,18 +264,18 @@ func (l *lane) escaped(first, last int) bool {
 // look calls found for each match that what was added since the last call completes:
 // the kept bytes from first to last.
 func (l *lane) look(found func(who id, first, last int)) {
-	l.buf = slices.Grow(l.buf, 8)
 	n := len(l.buf)
-	clear(l.buf[n : n+8])
-	done := 0 // windows that begin before have been looked at
+	clear(l.buf[n : n+8]) // which reserve has made
+	done := 0             // windows that begin before have been looked at
 	l.index.probe(l.buf[:n+8], n, func(p int) { done = l.around(p, done, found) })
-	drop := max(0, n-l.index.tail)
-	l.buf = l.buf[:copy(l.buf, l.buf[drop:])]
-	l.from = l.from[:copy(l.from, l.from[drop:])]
-	if l.undo != nil {
-		l.to = l.to[:copy(l.to, l.to[drop:])]
+	gone := max(0, n-l.index.tail)
+	copy(l.buf, l.buf[gone:])
+	copy(l.from, l.from[gone:])
+	if l.undo {
+		copy(l.to, l.to[gone:])
 	}
-	l.old = len(l.buf)
+	l.resize(n - gone)
+	l.old, l.block = n-gone, nil
 }
 
 // around looks at all matches that hold the q-gram at p, but for windows that begin

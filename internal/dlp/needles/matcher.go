@@ -60,16 +60,16 @@ type view struct {
 func (s *Set) Stream() *Matcher {
 	m := &Matcher{lead: s.lead}
 	if s.loose != nil {
-		m.views = append(m.views, newView(s.loose, &isAlnum))
+		m.views = append(m.views, newView(s.loose, &looseClasses, false))
 	}
 	if s.exact != nil {
-		m.views = append(m.views, newView(s.exact, &isAny))
+		m.views = append(m.views, newView(s.exact, &exactClasses, true))
 	}
 	return m
 }
 
-func newView(x *index, keep *[256]uint8) view {
-	return view{raw: lane{index: x, keep: keep}, undone: lane{index: x, keep: keep, undo: &isEscape}, alike: true}
+func newView(x *index, c *classes, all bool) view {
+	return view{raw: lane{index: x, class: &c.raw, all: all}, undone: lane{index: x, class: &c.undone, all: all, undo: true}, alike: true}
 }
 
 // Write takes the next bytes of the stream and gives the matches that these complete. A
@@ -96,7 +96,7 @@ func (m *Matcher) Close() []Match {
 		if l := &m.views[i].undone; len(l.pend) > 0 {
 			rest := l.pend
 			l.pend = nil
-			l.unescape(rest, l.at, true)
+			l.unescape(rest, l.at, true, true)
 			m.look(l, m.offset)
 		}
 	}
@@ -134,11 +134,10 @@ func (m *Matcher) view(v *view, p []byte) {
 
 // follow makes l, which is to undo escapes, hold what raw does.
 func (l *lane) follow(raw *lane) {
-	l.buf = append(l.buf[:0], raw.buf...)
-	l.from = append(l.from[:0], raw.from...)
-	l.to = l.to[:0]
-	for _, f := range l.from {
-		l.to = append(l.to, f+1)
+	l.resize(len(raw.buf))
+	copy(l.buf, raw.buf)
+	for i, from := range raw.from {
+		l.from[i], l.to[i] = from, from+1
 	}
 	l.old = raw.old
 }
@@ -151,6 +150,7 @@ func (l *lane) same(raw *lane) bool {
 // look gathers the matches of l, where end is the offset after what was added.
 func (m *Matcher) look(l *lane, end int64) {
 	l.look(func(who id, first, last int) {
+		l.place()
 		kind := who.kind
 		if kind == Plain && l.escaped(first, last) {
 			kind = Escaped

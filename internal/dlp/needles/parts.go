@@ -19,8 +19,8 @@ var (
 	}
 )
 
-// cut stands where something public was.
-const cut = "\x00\x00cut\x00\x00"
+// gap stands where something public was.
+const gap = "\x00\x00gap\x00\x00"
 
 // partsOf gives the texts that value is looked for by: what is left of it without what
 // is public, and such lines of it as are too short for a Window.
@@ -58,12 +58,12 @@ func partsOf(name, value string, public []string) (parts []string, refused []Unu
 	return parts, refused
 }
 
-// withoutPublic puts a cut in place of all that is public in value. Lines keep their
+// withoutPublic puts a gap in place of all that is public in value. Lines keep their
 // numbers.
 func withoutPublic(value string, public []string) string {
-	replace := func(p string) { value = strings.ReplaceAll(value, p, cut+strings.Repeat("\n", strings.Count(p, "\n"))) }
-	value = armour.ReplaceAllString(value, cut)
-	value = tokenHeader.ReplaceAllString(value, cut)
+	replace := func(p string) { value = strings.ReplaceAll(value, p, gap+strings.Repeat("\n", strings.Count(p, "\n"))) }
+	value = armour.ReplaceAllString(value, gap)
+	value = tokenHeader.ReplaceAllString(value, gap)
 	for _, list := range [][]string{keyHeaders, public} {
 		for _, p := range list {
 			if len(p) >= MinBytes {
@@ -74,9 +74,9 @@ func withoutPublic(value string, public []string) string {
 	return value
 }
 
-// piecesOf gives what stands between the cuts.
+// piecesOf gives what stands between the gaps.
 func piecesOf(value string) (pieces []string) {
-	for piece := range strings.SplitSeq(value, cut) {
+	for piece := range strings.SplitSeq(value, gap) {
 		if piece = strings.Trim(piece, " \t\r\n"); piece != "" {
 			pieces = append(pieces, piece)
 		}

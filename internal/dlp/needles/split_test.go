@@ -66,18 +66,18 @@ func TestNoSplitChangesTheFindings(t *testing.T) {
 	values := []string{token, password, signs, escapes, umlauts, token[5:] + "zz" + token}
 	set := compile(t, needles.Options{}, values...)
 	found := 0
-	for seed := range uint64(150) {
+	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		stream := hostileStream(r, values, 1+r.IntN(60))
 		want := all(set, stream)
 		found += len(want)
-		for range 4 {
+		for range 3 {
 			if got := all(set, split(r, stream)...); !slices.Equal(got, want) {
 				t.Fatalf("seed %d: in chunks\n%v\nin one\n%v", seed, got, want)
 			}
 		}
 	}
-	if found < 500 {
+	if found < 200 {
 		t.Errorf("the streams hold %d matches, too few to tell", found)
 	}
 }
@@ -137,6 +137,7 @@ func TestALeadLetsMessagesEnd(t *testing.T) {
 	}
 }
 
+// TestTenThousandSecretsAndAVeryLongOneStayBounded also has more than a set holds.
 func TestTenThousandSecretsAndAVeryLongOneStayBounded(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var list []secret.Value
@@ -148,10 +149,13 @@ func TestTenThousandSecretsAndAVeryLongOneStayBounded(t *testing.T) {
 	}
 	long := randomText(r, 1<<20)
 	list = append(list, secret.New("LONG", long))
+	for i := range 8 { // 580,000 bytes and 64 KiB are there, so six of these find room
+		list = append(list, secret.New(fmt.Sprint("MORE", i), randomText(r, needles.MaxBytes)))
+	}
 	before := heap()
 	start := time.Now()
 	set, unusable, err := needles.Compile(list, needles.Options{})
-	if err != nil || len(unusable) != 1 || unusable[0].Name != "LONG" {
+	if err != nil || len(unusable) != 3 || unusable[0].Name != "LONG" || unusable[1].Name != "MORE6" || unusable[2].Name != "MORE7" {
 		t.Fatal(err, unusable)
 	}
 	t.Logf("compiled in %v, %d MiB", time.Since(start), (heap()-before)>>20)
@@ -167,18 +171,6 @@ func TestTenThousandSecretsAndAVeryLongOneStayBounded(t *testing.T) {
 		t.Error(found)
 	}
 	runtime.KeepAlive(list)
-}
-
-func TestSecretsBeyondTheBoundAreTold(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 3))
-	var list []secret.Value
-	for i := range 20 {
-		list = append(list, secret.New(fmt.Sprint("S", i), randomText(r, needles.MaxBytes)))
-	}
-	_, unusable, err := needles.Compile(list, needles.Options{})
-	if err != nil || len(unusable) != 4 || unusable[0].Name != "S16" {
-		t.Error(err, unusable)
-	}
 }
 
 func heap() int64 {

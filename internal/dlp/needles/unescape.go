@@ -39,9 +39,11 @@ func undoPercent(p []byte, last bool) (rune, int, bool) {
 	return '%', n, true
 }
 
-// simple are the escapes of one letter (RFC 8259, 7). Of those, none is of interest but
-// as something that is neither letter nor digit, or the byte itself.
-var simple = map[byte]rune{'n': '\n', 'r': '\r', 't': '\t', 'b': '\b', 'f': '\f', '"': '"', '/': '/'}
+// simple are the escapes of one letter (RFC 8259, 7); 0 is none.
+var simple = [256]rune{'n': '\n', 'r': '\r', 't': '\t', 'b': '\b', 'f': '\f', '"': '"', '/': '/'}
+
+// digitsAfter is how many digits come after a letter.
+var digitsAfter = [256]int{'u': 4, 'x': 2}
 
 // undoBackslash undoes the escapes of JSON and \x41, also where a backslash was escaped
 // again, as in JSON inside of JSON.
@@ -53,10 +55,10 @@ func undoBackslash(p []byte, last bool) (rune, int, bool) {
 	if n == len(p) {
 		return '\\', n, last
 	}
-	if value, ok := simple[p[n]]; ok {
+	if value := simple[p[n]]; value != 0 {
 		return value, n + 1, true
 	}
-	want := map[byte]int{'u': 4, 'x': 2}[p[n]]
+	want := digitsAfter[p[n]]
 	value, digits := hexValue(p[n+1:], want)
 	switch {
 	case want == 2 && digits == want && value >= utf8.RuneSelf:
@@ -90,8 +92,8 @@ func hexValue(p []byte, want int) (value rune, digits int) {
 // unescaped undoes the escapes of text that begin with one of the characters, as the
 // lanes do.
 func unescaped(text, characters string) string {
-	escapes := table(characters)
-	l := lane{keep: &isAny, undo: &escapes}
-	l.unescape([]byte(text), 0, true)
+	class := table(keep, "", characters)
+	l := lane{class: &class, undo: true, all: true}
+	l.unescape([]byte(text), 0, true, true)
 	return string(l.buf)
 }
