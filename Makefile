@@ -41,6 +41,7 @@ mutate: ## switch each defence off, and see who notices
 
 bench: build ## measure; docs/benchmarks.md says how to read it
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchtime 2s ./internal/doors/egress/
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchtime 2s ./internal/dlp/... ./internal/doors/gitgate/ ./internal/scan/
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -timeout 20m ./e2e/
 
 fuzz: ## a minute for each fuzz target
