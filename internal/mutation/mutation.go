@@ -37,8 +37,8 @@ const (
 	EgressNoAside    Point = "egress-no-aside"   // nothing is set aside for calls to a model that are under way
 	EgressBelieve    Point = "egress-believe"    // a call to a model whose usage nobody told is free
 	EgressUnpriced   Point = "egress-unpriced"   // a model without a price passes under limits.cost
-	DLPKnown         Point = "dlp-known"         // requests are not looked at for the run's own secrets
-	DLPPatterns      Point = "dlp-patterns"      // requests are not looked at by gitleaks' rules
+	DLPKnown         Point = "known-unscanned"   // requests are not looked at for the run's own secrets
+	DLPPatterns      Point = "patterns-unscanned"// requests are not looked at by gitleaks' rules
 	SidecarFiles     Point = "sidecar-files"     // the sidecar may read the host's files
 	DoorAnyUser      Point = "door-any-user"     // any user of the host may connect to a door
 	LimitPIDs        Point = "limit-pids"        // the guest's processes are not limited
