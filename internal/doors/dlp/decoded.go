@@ -1,120 +1,100 @@
 package dlp
 
 import (
-	"bytes"
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
-	"fmt"
-	"io"
-	"slices"
+	"errors"
+	"net/http"
 	"strings"
 
-	"github.com/andybalholm/brotli"
-	"github.com/klauspost/compress/zstd"
+	"github.com/bot-bottle/action/internal/dlp/decode"
+	"github.com/bot-bottle/action/internal/doors/egress"
+	"github.com/bot-bottle/action/internal/policy"
 )
 
 // Bounds of a body with an encoding: it is gathered, undone and looked at before any of
 // it passes.
 const (
-	maxEncoded  = 8 << 20
-	maxDecoded  = 64 << 20
-	maxEncoding = 2 // encodings around each other
+	maxEncoded = 1 << 20  // as it is sent
+	maxDecoded = 16 << 20 // gitleaks' rules take some seconds for that much
+	maxUndoing = 2        // bodies at once
 )
 
-// decodings undo the encodings of RFC 9110, section 8.4.1, and of RFC 8878.
-var decodings = map[string]func(io.Reader) (io.Reader, error){
-	"gzip":    func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) },
-	"x-gzip":  func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) },
-	"deflate": inflate,
-	"zstd": func(r io.Reader) (io.Reader, error) {
-		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecoded), zstd.WithDecoderLowmem(true))
-		if err != nil {
-			return nil, err
-		}
-		return d.IOReadCloser(), nil
-	},
-	"br":       func(r io.Reader) (io.Reader, error) { return brotli.NewReader(r), nil },
-	"identity": func(r io.Reader) (io.Reader, error) { return r, nil },
+// encodingOf gives the encodings of a body, of all fields that name some (RFC 9110,
+// section 5.3); empty: none.
+func encodingOf(head *http.Request) string {
+	encoding := strings.Join(head.Header.Values("Content-Encoding"), ",")
+	if strings.EqualFold(strings.TrimSpace(encoding), "identity") {
+		return ""
+	}
+	return encoding
 }
 
-// inflate takes what deflate is, and what some clients take it for: the latter without
-// zlib's frame.
-func inflate(r io.Reader) (io.Reader, error) {
-	b, err := io.ReadAll(r)
+// checkEncoding refuses an encoding that can't be undone.
+func checkEncoding(encoding string) error {
+	d, err := decode.New(encoding, decode.Options{}, func(int, []byte) error { return nil })
 	if err != nil {
-		return nil, err
+		return unreadable(err)
 	}
-	if z, err := zlib.NewReader(bytes.NewReader(b)); err == nil {
-		return z, nil
-	}
-	return flate.NewReader(bytes.NewReader(b)), nil
+	d.Close()
+	return nil
 }
 
-// layers are the encodings of a body, the outermost first.
-func layers(contentEncoding string) (list []string) {
-	for name := range strings.SplitSeq(strings.ToLower(contentEncoding), ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			list = append(list, name)
-		}
-	}
-	slices.Reverse(list)
-	return list
-}
-
-// decodable tells whether the encodings can be undone here.
-func decodable(contentEncoding string) bool {
-	list := layers(contentEncoding)
-	return len(list) <= maxEncoding && !slices.ContainsFunc(list, func(name string) bool { return decodings[name] == nil })
-}
-
-// decode undoes the encodings.
-func decode(contentEncoding string, b []byte) ([]byte, error) {
-	for _, name := range layers(contentEncoding) {
-		r, err := decodings[name](bytes.NewReader(b))
-		if err != nil {
-			return nil, fmt.Errorf("undoing %s: %w", name, err)
-		}
-		if b, err = io.ReadAll(io.LimitReader(r, maxDecoded+1)); err != nil {
-			return nil, fmt.Errorf("undoing %s: %w", name, err)
-		}
-		if len(b) > maxDecoded {
-			return nil, fmt.Errorf("undoing %s: it has more than %d bytes", name, maxDecoded)
-		}
-	}
-	return b, nil
-}
-
-// decoded looks at a body with an encoding.
+// decoded looks at a body with an encoding: at what is undone, at each depth, and for
+// known secrets at what is sent, too, which has names and comments of its own.
 type decoded struct {
-	text     *outbound
 	encoding string
+	sent     *outbound
+	undone   [decode.MaxDepth + 1]*outbound // by depth
+	undoing  chan struct{}
 }
 
-func newDecoded(text *outbound, encoding string) *decoded {
-	text.refuses = true // what is compressed can't be changed in its place
-	return &decoded{text, encoding}
-}
-
-func (d *decoded) see(held []byte, _ int) (int, error) {
-	if len(held) > maxEncoded {
-		return 0, unreadable(d.text.route, fmt.Errorf("a body with the encoding %.40q may have %d bytes", d.encoding, maxEncoded))
+func (s *Scanner) decoded(route *policy.Route, encoding string) *decoded {
+	d := &decoded{encoding: encoding, undoing: s.undoing}
+	d.sent = s.outbound(route)
+	d.sent.refuses = true // what is compressed can't be changed in its place
+	for depth := range d.undone {
+		d.undone[depth] = s.outbound(route)
+		d.undone[depth].refuses = true
 	}
-	return len(held), nil
+	return d
+}
+
+func (d *decoded) see(held []byte, fresh int) (int, error) {
+	if len(held) > maxEncoded {
+		return 0, unreadable(errors.New("a body with an encoding is too large to be looked into"))
+	}
+	_, err := d.sent.known(held, fresh)
+	return len(held), err
 }
 
 func (d *decoded) end(held []byte) error {
-	if len(held) == 0 {
-		return nil
+	if err := d.undo(held); err != nil {
+		if _, found := errors.AsType[*egress.Withheld](err); found {
+			return err
+		}
+		return unreadable(err)
 	}
-	plain, err := decode(d.encoding, held)
-	if err != nil {
-		return unreadable(d.text.route, err)
-	}
-	for piece := range slices.Chunk(plain, chunk) {
-		if _, err := d.text.see(piece, len(piece)); err != nil {
+	for _, o := range append(d.undone[1:], d.sent) {
+		if err := o.end(nil); err != nil {
 			return err
 		}
 	}
-	return d.text.end(nil)
+	return nil
+}
+
+// undo looks at what the body holds, few at once: a small one may hold much.
+func (d *decoded) undo(body []byte) error {
+	d.undoing <- struct{}{}
+	defer func() { <-d.undoing }()
+	decoder, err := decode.New(d.encoding, decode.Options{MaxBytes: maxDecoded}, func(depth int, p []byte) error {
+		_, err := d.undone[depth].see(p, len(p))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer decoder.Close()
+	if _, err := decoder.Write(body); err != nil {
+		return err
+	}
+	return decoder.Finish()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,11 +43,12 @@ type Scanner struct {
 	unusable []needles.Unusable
 	patterns func() (*scan.Scanner, error) // loaded when first needed: it takes 30 ms
 	cleared  cleared
+	undoing  chan struct{} // bodies whose encoding is being undone
 }
 
 // New makes a scanner.
 func New(o Options) (*Scanner, error) {
-	s := &Scanner{patterns: sync.OnceValues(func() (*scan.Scanner, error) { return scan.New(nil) })}
+	s := &Scanner{undoing: make(chan struct{}, maxUndoing), patterns: sync.OnceValues(func() (*scan.Scanner, error) { return scan.New(nil) })}
 	var err error
 	if s.known, s.unusable, err = needles.Compile(o.Known, needles.Options{Lead: Lead}); err != nil {
 		return nil, fmt.Errorf("reading the secrets to look for: %w", err)
@@ -57,8 +59,13 @@ func New(o Options) (*Scanner, error) {
 	return s, nil
 }
 
-// Unusable are the secrets that can't be looked for, and why.
-func (s *Scanner) Unusable() []needles.Unusable { return s.unusable }
+// Unusable says which secrets can't be looked for, and why, a line each.
+func (s *Scanner) Unusable() (lines []string) {
+	for _, u := range s.unusable {
+		lines = append(lines, u.String())
+	}
+	return lines
+}
 
 // looks tells whether a route's traffic is looked at by a detector.
 func looks(route *policy.Route, detector string) bool {
@@ -66,6 +73,11 @@ func looks(route *policy.Route, detector string) bool {
 		return false
 	}
 	return route.Uses(detector)
+}
+
+// looksAtAll tells whether there is anything to look for.
+func looksAtAll(route *policy.Route) bool {
+	return looks(route, policy.DetectorKnown) || looks(route, policy.DetectorPatterns)
 }
 
 // Request looks at where a request goes and at its header.
@@ -76,19 +88,20 @@ func (s *Scanner) Request(route *policy.Route, head *http.Request) error {
 	if route.Auth != nil {
 		head.Header.Set("Accept-Encoding", "identity") // so that the token is seen if it comes back
 	}
-	text := headText(route, head)
-	if err := s.find(route, text, "the head of the request"); err != nil {
-		return err
+	if encoding := encodingOf(head); encoding != "" && looksAtAll(route) {
+		if err := checkEncoding(encoding); err != nil {
+			return err
+		}
 	}
-	if encoded(head) && (looks(route, policy.DetectorKnown) || looks(route, policy.DetectorPatterns)) && !decodable(head.Header.Get("Content-Encoding")) {
-		return unreadable(route, fmt.Errorf("the body has the encoding %.40q", head.Header.Get("Content-Encoding")))
-	}
-	return nil
+	return s.find(route, headText(route, head), "the head of the request")
 }
 
-func encoded(head *http.Request) bool {
-	encoding := strings.ToLower(strings.TrimSpace(strings.Join(head.Header.Values("Content-Encoding"), ",")))
-	return encoding != "" && encoding != "identity"
+// Trailer looks at the fields behind a body.
+func (s *Scanner) Trailer(route *policy.Route, trailer http.Header) error {
+	if len(trailer) == 0 {
+		return nil
+	}
+	return s.find(route, fieldsText(route, trailer), "the trailer of the request")
 }
 
 func webSocket(head *http.Request) bool {
@@ -108,15 +121,16 @@ func headText(route *policy.Route, head *http.Request) string {
 			b.WriteString(part + "\n")
 		}
 	}
-	names := make([]string, 0, len(head.Header))
-	for name := range head.Header {
-		if !slices.Contains(route.Credentials, strings.ToLower(name)) {
-			names = append(names, name)
+	return b.String() + fieldsText(route, head.Header)
+}
+
+func fieldsText(route *policy.Route, fields http.Header) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if slices.Contains(route.Credentials, strings.ToLower(name)) {
+			continue
 		}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		for _, value := range head.Header[name] {
+		for _, value := range fields[name] {
 			b.WriteString(value + "\n" + name + "\n")
 		}
 	}
@@ -136,7 +150,7 @@ func (s *Scanner) find(route *policy.Route, text, where string) error {
 	}
 	found, err := s.rules([]byte(text))
 	if err != nil {
-		return broken(route, err)
+		return broken(err)
 	}
 	if len(found) > 0 {
 		return patternFound(route, found[0], where)
@@ -178,12 +192,12 @@ func patternFound(route *policy.Route, f scan.Finding, where string) error {
 }
 
 // unreadable refuses what can't be looked into, whatever the route says of matches.
-func unreadable(_ *policy.Route, why error) error {
+func unreadable(why error) error {
 	return &egress.Withheld{Rule: RuleEncoding, Message: "the request can't be looked into for secrets: " + why.Error(), Detail: why}
 }
 
 // broken refuses because of an error of our own.
-func broken(_ *policy.Route, err error) error {
+func broken(err error) error {
 	return &egress.Withheld{Rule: RuleBroken, Message: "the request could not be looked at to its end", Detail: errors.Join(errors.New("looking for secrets"), err)}
 }
 

@@ -269,6 +269,27 @@ func TestCompressedBodiesAreLookedInto(t *testing.T) {
 	if _, err := sent(s, route(), twice, packed(gz, packed(gz, known)), cuts["whole"]); ruleOf(t, err) != RuleKnown {
 		t.Errorf("twice: %v", err)
 	}
+	named := func(w io.Writer) io.WriteCloser { z := gzip.NewWriter(w); z.Comment = known; return z }
+	if _, err := sent(s, route(), request(t, "https://listed.example/", "Content-Encoding: gzip"), packed(named, text), cuts["whole"]); ruleOf(t, err) != RuleKnown {
+		t.Errorf("beside the data: %v", err)
+	}
+	lines := request(t, "https://listed.example/", "Content-Encoding: identity", "Content-Encoding: gzip")
+	if _, err := sent(s, route(), lines, packed(gz, known), cuts["whole"]); ruleOf(t, err) != RuleKnown {
+		t.Errorf("in the second of two fields: %v", err)
+	}
+	for _, encoding := range []string{"gzip", "deflate"} {
+		make := map[string]func(io.Writer) io.WriteCloser{"gzip": gz, "deflate": func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }}[encoding]
+		if _, err := sent(s, route(), request(t, "https://listed.example/", "Content-Encoding: "+encoding), packed(make, text)+"and more", cuts["whole"]); ruleOf(t, err) != RuleEncoding {
+			t.Errorf("%s with something behind it: %v", encoding, err)
+		}
+	}
+	random := make([]byte, maxEncoded)
+	for i := range random {
+		random[i] = byte(rand.Uint32())
+	}
+	if _, err := sent(s, route(), request(t, "https://listed.example/", "Content-Encoding: gzip"), packed(gz, string(random)), cuts["whole"]); ruleOf(t, err) != RuleEncoding {
+		t.Errorf("one that is too large: %v", err)
+	}
 	bomb := packed(gz, strings.Repeat("\x00", maxDecoded+1))
 	if _, err := sent(s, route(), request(t, "https://listed.example/", "Content-Encoding: gzip"), bomb, cuts["whole"]); ruleOf(t, err) != RuleEncoding {
 		t.Errorf("a bomb: %v", err)
@@ -299,6 +320,29 @@ func frame(first byte, payload string) string {
 	return string(b)
 }
 
+// payload is what the frames that begin text carry, the last one as far as it goes.
+func payload(text string) string {
+	var all []byte
+	for len(text) > 6 {
+		n, head := int(text[1]&0x7f), 2
+		switch n {
+		case 126:
+			n, head = int(binary.BigEndian.Uint16([]byte(text[2:4]))), 4
+		case 127:
+			n, head = int(binary.BigEndian.Uint64([]byte(text[2:10]))), 10
+		}
+		if len(text) < head+4 {
+			break
+		}
+		key, rest := text[head:head+4], text[head+4:]
+		for i := range min(n, len(rest)) {
+			all = append(all, rest[i]^key[i%4])
+		}
+		text = rest[min(n, len(rest)):]
+	}
+	return string(all)
+}
+
 func TestFramesOfAWebSocketAreLookedInto(t *testing.T) {
 	s := scanner(t)
 	head := request(t, "https://listed.example/", "Upgrade: websocket", "Sec-WebSocket-Extensions: permessage-deflate")
@@ -317,10 +361,19 @@ func TestFramesOfAWebSocketAreLookedInto(t *testing.T) {
 			"one frame": clean + frame(0x81, "my "+known), "two frames": frame(0x01, known[:15]) + frame(0x80, known[15:]), "a ping": frame(0x89, known),
 			"messages with a ping between": frame(0x81, known[:15]) + frame(0x89, "-") + frame(0x81, known[15:]),
 		} {
-			if _, err := sent(s, route(onMatch(policy.OnMatchRedact)), head, bad, cut); ruleOf(t, err) != RuleKnown {
+			got, err := sent(s, route(onMatch(policy.OnMatchRedact)), head, bad, cut)
+			if ruleOf(t, err) != RuleKnown {
 				t.Errorf("%s, %s: %v", name, how, err)
 			}
+			if held := payload(bad)[:len(payload(got))]; strings.Contains(held, known[:Lead+6]) {
+				t.Errorf("%s, %s: %q passed", name, how, held[max(0, len(held)-40):])
+			}
 		}
+	}
+	one := io.MultiReader(strings.NewReader(frame(0x01, known[:10])), strings.NewReader(frame(0, known[10:14])), strings.NewReader(frame(0x80, known[14:])))
+	b, err := io.ReadAll(s.Stream(route(), head, egress.Upstream, one))
+	if ruleOf(t, err) != RuleKnown || payload(string(b)) != "" {
+		t.Errorf("frame by frame: %v, %q passed", err, payload(string(b)))
 	}
 	for name, bad := range map[string]string{"compressed": frame(0xc1, "x"), "unmasked": "\x81\x05hello"} {
 		if _, err := sent(s, route(), head, bad, cuts["whole"]); ruleOf(t, err) != RuleEncoding {
@@ -359,6 +412,89 @@ func TestAConversationLosesItsSecretsAndGoesOn(t *testing.T) {
 		if err != nil || bytes.Contains(got, []byte(key)) || len(got) != len(body) {
 			t.Errorf("what gitleaks knows: %v", err)
 		}
+	}
+}
+
+func TestEverySecretOfAConversationIsMadeUnreadable(t *testing.T) {
+	s := scanner(t)
+	keys := []string{awsKey(), awsKey(), awsKey()}
+	var body string
+	for _, key := range keys {
+		body += strings.Repeat("a turn of the conversation. ", 4000) + key + " "
+	}
+	got, err := s.Whole(route(model), []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, key := range keys {
+		if bytes.Contains(got, []byte(key)) {
+			t.Errorf("number %d is there", i)
+		}
+	}
+}
+
+// privateKey looks like one of RSA with 4096 bits, which is among the longest things that
+// gitleaks looks for.
+func privateKey() string {
+	var b strings.Builder
+	b.WriteString("-----BEGIN RSA PRIV" + "ATE KEY-----\n")
+	for range 50 {
+		line := make([]byte, 48)
+		for i := range line {
+			line[i] = byte(rand.Uint32())
+		}
+		b.WriteString(base64.StdEncoding.EncodeToString(line) + "\n")
+	}
+	return b.String() + "-----END RSA PRIV" + "ATE KEY-----\n"
+}
+
+// A private key that lies across the border of two pieces is found, though either piece
+// has only a part of it.
+func TestAPrivateKeyIsFoundAcrossABorder(t *testing.T) {
+	s := scanner(t)
+	key := privateKey()
+	text := strings.Repeat(" ", chunk-len(key)/2) + key + strings.Repeat(" ", chunk)
+	if _, err := sent(s, route(), request(t, "https://listed.example/"), text, cuts["whole"]); ruleOf(t, err) != RulePattern {
+		t.Errorf("in a stream: %v", err)
+	}
+	begin := 0
+	for c := 0; c < len(key)/3 || c > 2*len(key)/3; c = cut([]byte(text)) - begin { // its own text may end the piece elsewhere
+		key = privateKey()
+		begin = cut(bytes.Repeat([]byte(" "), 2*mostPiece)) - len(key)/2
+		text = strings.Repeat(" ", begin) + key + strings.Repeat(" ", chunk)
+	}
+	if _, err := s.Whole(route(model, onMatch(policy.OnMatchBlock)), []byte(text)); ruleOf(t, err) != RulePattern {
+		t.Errorf("in a conversation: %v", err)
+	}
+}
+
+func TestATrailerIsLookedAt(t *testing.T) {
+	s := scanner(t)
+	if rule := ruleOf(t, s.Trailer(route(), http.Header{"X-Sum": {known}})); rule != RuleKnown {
+		t.Errorf("got %q", rule)
+	}
+	if err := s.Trailer(route(), http.Header{"X-Sum": {"harmless"}}); err != nil {
+		t.Errorf("the twin: %v", err)
+	}
+}
+
+// Between two letters of a secret anything may stand, without end: what is held of it has
+// one.
+func TestWhatIsHeldBackIsBounded(t *testing.T) {
+	s := scanner(t)
+	body := known[:15] + strings.Repeat(" ", 4*maxHeld)
+	stream := s.Stream(route(), request(t, "https://listed.example/"), egress.Upstream, strings.NewReader(body)).(*reader)
+	for {
+		n, err := stream.Read(make([]byte, chunk))
+		if len(stream.held) > maxHeld+chunk {
+			t.Fatalf("%d bytes are held", len(stream.held))
+		}
+		if err != nil || n == 0 {
+			break
+		}
+	}
+	if _, err := sent(s, route(), request(t, "https://listed.example/"), body+known[15:], cuts["whole"]); ruleOf(t, err) != RuleKnown {
+		t.Errorf("the rest of it: %v", err)
 	}
 }
 

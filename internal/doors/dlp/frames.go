@@ -3,6 +3,8 @@ package dlp
 import (
 	"encoding/binary"
 	"errors"
+
+	"github.com/bot-bottle/action/internal/policy"
 )
 
 // frames looks into the frames of a WebSocket that a client sends (RFC 6455, section
@@ -14,6 +16,13 @@ type frames struct {
 	key  [4]byte // of the frame's mask
 	at   int     // in the key
 	left uint64  // bytes of the frame's payload
+	came uint64  // those that came before
+}
+
+func (s *Scanner) frames(route *policy.Route) *frames {
+	f := &frames{text: s.outbound(route)}
+	f.text.refuses = true
+	return f
 }
 
 // Errors of frames that no client sends.
@@ -23,14 +32,13 @@ var (
 )
 
 func (f *frames) see(held []byte, fresh int) (int, error) {
-	f.text.refuses = true
 	var plain []byte
 	for rest := held[len(held)-fresh:]; len(rest) > 0; {
 		if f.left == 0 {
 			f.head = append(f.head, rest[0])
 			rest = rest[1:]
 			if err := f.begin(); err != nil {
-				return 0, unreadable(f.text.route, err)
+				return 0, unreadable(err)
 			}
 			continue
 		}
@@ -39,12 +47,12 @@ func (f *frames) see(held []byte, fresh int) (int, error) {
 			plain = append(plain, c^f.key[f.at])
 			f.at = (f.at + 1) % len(f.key)
 		}
-		rest, f.left = rest[n:], f.left-uint64(n)
-	}
-	if len(plain) == 0 {
-		return len(f.head), nil
+		rest, f.left, f.came = rest[n:], f.left-uint64(n), f.came+uint64(n)
 	}
 	keep, err := f.text.see(plain, len(plain))
+	if uint64(keep) > f.came { // it began in a frame before, all of which is held
+		return min(len(held), maxHeld), err
+	}
 	return keep + len(f.head), err
 }
 
@@ -73,7 +81,7 @@ func (f *frames) begin() error {
 		f.left = binary.BigEndian.Uint64(length)
 	}
 	copy(f.key[:], f.head[2+long:])
-	f.head, f.at = f.head[:0], 0
+	f.head, f.at, f.came = f.head[:0], 0, 0
 	return nil
 }
 

@@ -13,25 +13,23 @@ import (
 // chunk is what is read and looked at at once.
 const chunk = 32 << 10
 
+// maxHeld bounds what is held back because it may be the beginning of a secret: between
+// two of its letters anything may stand, as long as somebody likes.
+const maxHeld = 64 << 10
+
 // Stream looks at a body, or one direction of a WebSocket.
 func (s *Scanner) Stream(route *policy.Route, request *http.Request, d egress.Direction, stream io.Reader) io.Reader {
-	if d == egress.Downstream {
-		if route.Auth == nil {
-			return stream
-		}
-		return &reader{from: stream, look: &reflected{m: s.tokens.Stream()}}
-	}
-	if !looks(route, policy.DetectorKnown) && !looks(route, policy.DetectorPatterns) {
+	switch {
+	case d == egress.Downstream && route.Auth == nil, d == egress.Upstream && !looksAtAll(route):
 		return stream
+	case d == egress.Downstream:
+		return &reader{from: stream, look: &reflected{place{m: s.tokens.Stream()}}}
+	case webSocket(request):
+		return &reader{from: stream, look: s.frames(route)}
+	case encodingOf(request) != "":
+		return &reader{from: stream, look: s.decoded(route, encodingOf(request))}
 	}
-	l := &outbound{s: s, route: route, m: s.known.Stream()}
-	if webSocket(request) {
-		return &reader{from: stream, look: &frames{text: l}}
-	}
-	if encoded(request) {
-		return &reader{from: stream, look: newDecoded(l, request.Header.Get("Content-Encoding"))}
-	}
-	return &reader{from: stream, look: l}
+	return &reader{from: stream, look: s.outbound(route)}
 }
 
 // looker looks at the bytes of a stream, in their order. It may change held, which is
@@ -77,7 +75,7 @@ func (r *reader) fill() {
 			r.held, r.err = nil, seen
 			return
 		}
-		r.ready = len(r.held) - min(max(keep, 0), len(r.held))
+		r.ready = len(r.held) - min(keep, len(r.held))
 	}
 	if err == nil {
 		return
@@ -92,42 +90,77 @@ func (r *reader) fill() {
 	r.err = err
 }
 
+// place finds matches in what is held of a stream.
+type place struct {
+	m  *needles.Matcher
+	at int64 // bytes seen
+}
+
+// write takes the fresh bytes of held, and gives the matches that these complete.
+func (p *place) write(held []byte, fresh int) []needles.Match {
+	p.at += int64(fresh)
+	return p.m.Write(held[len(held)-fresh:])
+}
+
+// safe gives how many bytes at the end may be the beginning of a match.
+func (p *place) safe() int { return min(p.m.Safe(), maxHeld) }
+
+// missed gives how many bytes of a match were passed on before.
+func (p *place) missed(m needles.Match, held []byte) int {
+	return int(max(0, p.at-int64(len(held))-m.Start))
+}
+
+// mask makes a match unreadable, as far as it is held.
+func (p *place) mask(m needles.Match, held []byte) {
+	from := p.at - int64(len(held))
+	mask(held[max(0, m.Start-from):max(0, m.End-from)])
+}
+
 // overlap is what of a stream is looked at again by gitleaks' rules, with what follows
-// it.
-const overlap = 1 << 10
+// it: a private key has some 3 KiB.
+const overlap = 4 << 10
 
 // outbound looks at what a guest sends.
 type outbound struct {
+	place
 	s     *Scanner
 	route *policy.Route
-	m     *needles.Matcher
-	at    int64  // bytes seen
-	tail  []byte // the last of them
+	tail  []byte // the last of what was seen
 	// refuses says that nothing can be made unreadable in its place.
 	refuses bool
 }
 
-func (o *outbound) see(held []byte, fresh int) (int, error) {
-	begin := len(held) - fresh
-	o.at += int64(fresh)
-	if looks(o.route, policy.DetectorKnown) {
-		for _, m := range o.m.Write(held[begin:]) {
-			first := int(m.Start - (o.at - int64(len(held))))
-			if o.refuses || o.route.OnMatch() != policy.OnMatchRedact || first < -Lead {
-				return 0, o.s.knownFound(o.route, m, "the body of the request")
-			}
-			mask(held[max(0, first):min(len(held), int(m.End-(o.at-int64(len(held)))))])
-		}
-	}
-	if err := o.patterns(held[begin:]); err != nil {
-		return 0, err
-	}
-	return o.m.Safe(), nil
+func (s *Scanner) outbound(route *policy.Route) *outbound {
+	return &outbound{place: place{m: s.known.Stream()}, s: s, route: route}
 }
 
-func (o *outbound) end(held []byte) error {
-	if found := o.m.Close(); len(found) > 0 && looks(o.route, policy.DetectorKnown) {
-		return o.s.knownFound(o.route, found[0], "the body of the request")
+const inBody = "the body of the request"
+
+func (o *outbound) see(held []byte, fresh int) (keep int, err error) {
+	if keep, err = o.known(held, fresh); err == nil {
+		err = o.patterns(held[len(held)-fresh:])
+	}
+	return keep, err
+}
+
+// known looks for the run's secrets. One of which more than Lead has been passed on can't
+// be made unreadable any more.
+func (o *outbound) known(held []byte, fresh int) (keep int, err error) {
+	if !looks(o.route, policy.DetectorKnown) {
+		return 0, nil
+	}
+	for _, m := range o.write(held, fresh) {
+		if o.refuses || o.route.OnMatch() != policy.OnMatchRedact || o.missed(m, held) > Lead {
+			return 0, o.s.knownFound(o.route, m, inBody)
+		}
+		o.mask(m, held)
+	}
+	return o.safe(), nil
+}
+
+func (o *outbound) end([]byte) error {
+	if found := o.m.Close(); len(found) > 0 {
+		return o.s.knownFound(o.route, found[0], inBody)
 	}
 	return nil
 }
@@ -141,34 +174,28 @@ func (o *outbound) patterns(fresh []byte) error {
 	text := append(o.tail, fresh...)
 	found, err := o.s.rules(text)
 	if err != nil {
-		return broken(o.route, err)
+		return broken(err)
 	}
 	if len(found) > 0 {
-		return patternFound(o.route, found[0], "the body of the request")
+		return patternFound(o.route, found[0], inBody)
 	}
 	o.tail = append(o.tail[:0], text[max(0, len(text)-overlap):]...)
 	return nil
 }
 
 // reflected masks tokens in what comes back.
-type reflected struct {
-	m  *needles.Matcher
-	at int64
-}
+type reflected struct{ place }
 
 func (r *reflected) see(held []byte, fresh int) (int, error) {
-	r.at += int64(fresh)
-	from := r.at - int64(len(held))
-	for _, m := range r.m.Write(held[len(held)-fresh:]) {
-		mask(held[max(0, int(m.Start-from)):min(len(held), int(m.End-from))])
+	for _, m := range r.write(held, fresh) {
+		r.mask(m, held)
 	}
-	return r.m.Safe(), nil
+	return r.safe(), nil
 }
 
 func (r *reflected) end(held []byte) error {
-	from := r.at - int64(len(held))
 	for _, m := range r.m.Close() {
-		mask(held[max(0, int(m.Start-from)):min(len(held), int(m.End-from))])
+		r.mask(m, held)
 	}
 	return nil
 }

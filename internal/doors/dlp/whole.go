@@ -27,13 +27,13 @@ func (s *Scanner) Whole(route *policy.Route, body []byte) ([]byte, error) {
 	}
 	patterns, err := s.patterns()
 	if err != nil {
-		return nil, broken(route, err)
+		return nil, broken(err)
 	}
 	for again := false; ; again = true {
-		found, err := s.newText(patterns, body)
+		found, err := s.newText(body)
 		switch {
 		case err != nil:
-			return nil, broken(route, err)
+			return nil, broken(err)
 		case len(found) == 0:
 			return body, nil
 		case !redact || again:
@@ -67,10 +67,10 @@ func mask(text []byte) {
 // where its content says so, and a piece that was looked at between the same neighbours
 // is not looked at again.
 const (
-	leastPiece = 2 << 10
-	mostPiece  = 32 << 10
-	cutMask    = 1<<13 - 1 // a cut every 8 KiB, on average
-	neighbour  = 1 << 10   // what is looked at before and behind a piece
+	leastPiece = 4 << 10
+	mostPiece  = 64 << 10
+	cutMask    = 1<<14 - 1 // a cut every 16 KiB, on average
+	neighbour  = overlap   // what is looked at before and behind a piece
 	maxCleared = 1 << 15   // pieces that are remembered: a conversation of some hundred megabytes
 )
 
@@ -97,22 +97,26 @@ func (c *cleared) add(id [sha256.Size]byte) {
 	c.pieces[id] = struct{}{}
 }
 
-// newText looks by gitleaks' rules at what of body was not looked at before.
-func (s *Scanner) newText(patterns *scan.Scanner, body []byte) ([]scan.Finding, error) {
+// newText looks by gitleaks' rules at what of body was not looked at before, and gives
+// everything that it finds.
+func (s *Scanner) newText(body []byte) (all []scan.Finding, err error) {
 	for begin := 0; begin < len(body); {
 		end := begin + cut(body[begin:])
 		piece := body[max(0, begin-neighbour):min(len(body), end+neighbour)]
 		id, known := s.cleared.has(piece)
 		if !known {
 			found, err := s.rules(piece)
-			if err != nil || len(found) > 0 {
-				return found, err
+			if err != nil {
+				return nil, err
 			}
-			s.cleared.add(id)
+			if len(found) == 0 {
+				s.cleared.add(id)
+			}
+			all = append(all, found...)
 		}
 		begin = end
 	}
-	return nil, nil
+	return all, nil
 }
 
 // cut gives where the first piece of text ends. It depends on the 32 bytes before the

@@ -55,6 +55,9 @@ func (x *exchange) scan(out *http.Request, stream io.Reader) io.Reader {
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.stream.Read(p)
 	if err == io.EOF { // the trailer goes out next
+		if withheld := b.x.withhold(b.x.c.door.options.Scanner.Trailer(b.x.decision.Route, b.to)); withheld != nil {
+			return 0, withheld
+		}
 		if spent := b.x.spend(fieldsSize(b.to)); spent != nil {
 			return 0, spent
 		}

@@ -178,6 +178,13 @@ type withholding struct{}
 
 var errCanary = errors.New("it carries the canary")
 
+func (withholding) Trailer(_ *policy.Route, trailer http.Header) error {
+	if strings.Contains(fmt.Sprint(trailer), "canary") {
+		return &Withheld{Rule: "canary", Message: "it carries the canary", Detail: errCanary}
+	}
+	return nil
+}
+
 func (withholding) Whole(_ *policy.Route, body []byte) ([]byte, error) { return body, nil }
 
 func (withholding) Request(_ *policy.Route, head *http.Request) error {
@@ -242,4 +249,26 @@ func lastOf(list []*http.Request) *http.Request {
 		return &http.Request{Header: http.Header{}, URL: nil}
 	}
 	return list[len(list)-1]
+}
+
+func TestATrailerIsSeenBeforeItGoesOut(t *testing.T) {
+	up := serve(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, r.Trailer.Get("X-Sum"))
+	})
+	plain := up.route("p.example.com", anyMethod)
+	plain.Port = 80
+	w := openWith(t, Options{Policy: bottle(1, plain), Scanner: withholding{}})
+	send := func(trailer string) (int, string) {
+		return w.raw("POST http://p.example.com/ HTTP/1.1\r\nHost: p.example.com\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n5\r\nwords\r\n0\r\nX-Sum: " + trailer + "\r\n\r\n")
+	}
+	if status, body := send("canary"); status != 403 || !strings.Contains(body, "it carries the canary") {
+		t.Errorf("got %d %s", status, body)
+	}
+	if end := w.ended(t, 1); end.Rule != "canary" {
+		t.Errorf("the end line: %+v", end)
+	}
+	if status, body := send("harmless"); status != 200 || !strings.Contains(body, "harmless") {
+		t.Errorf("the twin: %d %s", status, body)
+	}
 }

@@ -27,6 +27,9 @@ type Scanner interface {
 	// change the body's length. An error refuses the request; its text goes to
 	// the log, not to the guest.
 	Request(route *policy.Route, head *http.Request) error
+	// Trailer sees the fields behind a body before they go out. An error breaks the
+	// exchange off.
+	Trailer(route *policy.Route, trailer http.Header) error
 	// Whole gives what is sent in place of the body of a request to a model, which
 	// doesn't go through Stream. An error refuses the request.
 	Whole(route *policy.Route, body []byte) ([]byte, error)
@@ -66,8 +69,7 @@ func withheldBy(err error, message string) *refusal {
 	return refuse(http.StatusForbidden, RuleScanner, message).because(err)
 }
 
-// scanned reads what the Scanner gives, and ends the exchange by its error: the
-// transport would tell another.
+// scanned reads what the Scanner gives, and ends the exchange by its error.
 type scanned struct {
 	x      *exchange
 	stream io.Reader
@@ -75,16 +77,22 @@ type scanned struct {
 
 func (s scanned) Read(p []byte) (int, error) {
 	n, err := s.stream.Read(p)
+	return n, s.x.withhold(err)
+}
+
+// withhold ends the exchange if err is the Scanner's: the transport would tell another.
+func (x *exchange) withhold(err error) error {
 	if _, ok := errors.AsType[*Withheld](err); ok {
-		s.x.cancel(err)
+		x.cancel(err)
 	}
-	return n, err
+	return err
 }
 
 // passAll is the Scanner that lets everything through.
 type passAll struct{}
 
 func (passAll) Request(*policy.Route, *http.Request) error         { return nil }
+func (passAll) Trailer(*policy.Route, http.Header) error           { return nil }
 func (passAll) Whole(_ *policy.Route, body []byte) ([]byte, error) { return body, nil }
 func (passAll) Response(*policy.Route, *http.Response) error       { return nil }
 func (passAll) Stream(_ *policy.Route, _ *http.Request, _ Direction, stream io.Reader) io.Reader {
