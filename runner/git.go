@@ -46,24 +46,19 @@ func (p Plan) known() []secret.Value {
 	for _, value := range p.Secrets {
 		known = append(known, value)
 	}
+	known = append(known, p.inGuest()...)
+	slices.SortFunc(known, func(a, b secret.Value) int { return strings.Compare(a.Name(), b.Name()) })
+	return known
+}
+
+// inGuest are the secrets that the guest was given.
+func (p Plan) inGuest() (known []secret.Value) {
 	for _, v := range p.Policy.Env {
 		if v.Secret {
 			known = append(known, secret.New("env "+v.Name, v.Value))
 		}
 	}
-	slices.SortFunc(known, func(a, b secret.Value) int { return strings.Compare(a.Name(), b.Name()) })
 	return known
-}
-
-// heldBack are those of known that no request at the egress door may hold, beside the
-// tokens that it adds. The keys of remotes are told to the git-gate alone.
-func (p Plan) heldBack() (held []secret.Value) {
-	for _, value := range p.known() {
-		if _, kept := p.Secrets[value.Name()]; !kept {
-			held = append(held, value)
-		}
-	}
-	return held
 }
 
 // gitConfig is what the git-gate is told; nil: the bottle declares no remote.

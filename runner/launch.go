@@ -225,7 +225,7 @@ func (r *run) configureSidecar(ctx context.Context) error {
 	ready, err := r.sidecar.Configure(ctx, doors.Config{
 		Policy: r.plan.Policy,
 		Tokens: r.plan.tokens(),
-		Known:  r.plan.heldBack(),
+		Known:  r.plan.inGuest(),
 		Nonce:  r.nonce,
 		Peers:  []int{handle.UserID},
 

@@ -330,6 +330,9 @@ func (r *run) tell(errs []error) (ExitCode, error) {
 	code := CodeOf(errs...)
 	var told error
 	r.report.Notes = r.chosen.notes()
+	for _, line := range r.ready.Unusable {
+		r.report.Notes = append(r.report.Notes, "At the egress door, "+line+".")
+	}
 	for _, err := range parts(errs...) {
 		switch c := codeOf(err); {
 		case c == code && told == nil:

@@ -70,6 +70,8 @@ type GitRemote struct {
 type Ready struct {
 	CAPEM     string    `json:"ca_pem"` // certificate that the guest has to trust
 	Hardening []Measure `json:"hardening"`
+	// Unusable says which secrets the egress door can't look for, and why, a line each.
+	Unusable []string `json:"unusable,omitempty"`
 }
 
 // Measure is one way in which the sidecar is confined.

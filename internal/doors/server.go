@@ -25,6 +25,7 @@ type server struct {
 	proof     *proof
 	ca        *egress.CA
 	egress    *egress.Door
+	unusable  []string // secrets that it can't look for
 	epoch     atomic.Uint64
 }
 
@@ -59,6 +60,7 @@ func (s *server) newEgress(c *wireConfig, roots *x509.CertPool) (*egress.Door, e
 	if err != nil {
 		return nil, err
 	}
+	s.unusable = scanner.Unusable()
 	return egress.New(egress.Options{
 		Scanner:       scanner,
 		Policy:        c.Policy,
@@ -86,7 +88,7 @@ func (s *server) run(ctx context.Context, id uint64) error {
 		doors.Go(func() error { return closed.Serve(ctx, s.listeners[refusal.Door], s.closed(refusal)) })
 	}
 	doors.Go(func() error { return obey(ctx, s.link, s.do) })
-	if err := s.link.tell(answer{ID: id, Ready: &Ready{CAPEM: string(s.ca.CertPEM())}}); err != nil {
+	if err := s.link.tell(answer{ID: id, Ready: &Ready{CAPEM: string(s.ca.CertPEM()), Unusable: s.unusable}}); err != nil {
 		return err
 	}
 	<-ctx.Done()

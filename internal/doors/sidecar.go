@@ -240,7 +240,9 @@ func (s *Sidecar) Configure(ctx context.Context, c Config) (Ready, error) {
 	if a.Ready == nil {
 		return Ready{}, errors.New("reading the sidecar's answer: it is none to a configuration")
 	}
-	return Ready{CAPEM: a.Ready.CAPEM, Hardening: s.measures}, nil
+	ready := *a.Ready
+	ready.Hardening = s.measures
+	return ready, nil
 }
 
 // WaitProof returns when every door that it serves has seen the nonce, with the times at which

@@ -171,6 +171,7 @@ func TestWhatIsWrongInARoute(t *testing.T) {
 		"host: a.example\ndlp: {inbound_detectors: false}":       "error: dev.md:5: egress.routes[0].dlp.inbound_detectors: this build can't enforce the scanning of answers yet\nhint: remove the key; what isn't enforced must not look as if it were",
 		"host: a.example\ndlp: {outbound_on_match: ask}":         "error: dev.md:5: egress.routes[0].dlp.outbound_on_match: \"ask\" is none\nhint: write one of supervise, redact, block",
 		"host: a.example\ndlp: {outbound_detectors: [patterns]}": "error: dev.md:5: egress.routes[0].dlp.outbound_detectors: \"patterns\" is no detector\nhint: write some of known_secrets, token_patterns, or false for none",
+		"host: a.example\ndlp: {outbound_detectors: []}":         "error: dev.md:5: egress.routes[0].dlp.outbound_detectors: it is empty\nhint: write false for none",
 		"host: a.example\ndlp: {outbound_detectors: true}":       "error: dev.md:5: egress.routes[0].dlp.outbound_detectors: true is not a list of detectors\nhint: remove the key to use every detector",
 	}
 	yamls := map[string]string{}

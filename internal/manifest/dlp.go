@@ -42,6 +42,9 @@ func (r *reader) detectorsOff(n ast.Node, at string) (off []string) {
 		return slices.Clone(policy.Detectors)
 	}
 	used := r.texts(n, at, strings.ToLower)
+	if _, isList := n.(*ast.SequenceNode); isList && len(used) == 0 {
+		r.at(at, "write false for none", errors.New("it is empty"))
+	}
 	for _, name := range used {
 		if name == "entropy" {
 			r.at(at, "remove it", errors.New("this build can't enforce entropy yet"))

@@ -53,7 +53,13 @@ type ShownRoute struct {
 	Credentials []string     `json:"credentials,omitempty"`
 	Addresses   []string     `json:"addresses,omitempty"`
 	ConnectTo   string       `json:"connect_to,omitempty"`
+	DLP         *shownDLP    `json:"dlp,omitempty"`
 	CAFile      string       `json:"ca_file,omitempty"`
+}
+
+type shownDLP struct {
+	Detectors any    `json:"outbound_detectors,omitempty"` // a list, or false
+	OnMatch   string `json:"outbound_on_match,omitempty"`
 }
 
 type shownMatch struct {
@@ -165,7 +171,23 @@ func ShowRoutes(routes []policy.Route) []ShownRoute {
 		if r.Auth != nil {
 			s.Auth = &shownAuth{r.Auth.Scheme, r.Auth.Header, r.Auth.TokenName}
 		}
+		s.DLP = showDLP(r)
 		shown = append(shown, s)
+	}
+	return shown
+}
+
+func showDLP(r policy.Route) *shownDLP {
+	if r.DLP == nil {
+		return nil
+	}
+	shown := &shownDLP{OnMatch: r.DLP.OnMatch}
+	used := slices.DeleteFunc(slices.Clone(policy.Detectors), func(d string) bool { return !r.Uses(d) })
+	switch {
+	case len(used) == 0:
+		shown.Detectors = false
+	case len(used) < len(policy.Detectors):
+		shown.Detectors = used
 	}
 	return shown
 }

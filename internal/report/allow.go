@@ -8,6 +8,8 @@ var allowing = map[string]string{
 	"method-not-listed":   "egress: {routes: [{host: HOST, matches: [{methods: [METHOD]}]}]}",
 	"no-match":            "egress: {routes: [{host: HOST, matches: [{path: {value: PATH}, methods: [METHOD]}]}]}",
 	"model-feature":       "agent_provider: {allow: [FEATURE]}",
+	"dlp-known-secret":    "egress: {routes: [{host: HOST, dlp: {outbound_detectors: [token_patterns]}}]}",
+	"dlp-pattern":         "egress: {routes: [{host: HOST, dlp: {outbound_detectors: [known_secrets]}}]}",
 	"limits.requests":     "limits: {requests: NUMBER}",
 	"limits.egress_bytes": "limits: {egress_bytes: SIZE}",
 	"limit-tokens":        "limits: {tokens: NUMBER}",
