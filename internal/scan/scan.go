@@ -2,7 +2,7 @@
 // rules, and for the values of a run's own secrets in the forms that they are usually
 // copied in.
 //
-// It promises that no path, name or comment makes it look away, that no finding holds
+// It promises that no path, name or comment makes it look away, that no finding shows
 // more of a secret than its first characters, and that it either looked at all of its
 // input or says that it didn't.
 //
@@ -25,11 +25,13 @@ import (
 	"github.com/zricethezav/gitleaks/v8/detect"
 	"github.com/zricethezav/gitleaks/v8/logging"
 
+	"github.com/bot-bottle/action/internal/dlp/needles"
 	"github.com/bot-bottle/action/internal/neutralize"
 	"github.com/bot-bottle/action/internal/secret"
 )
 
-// Finding is a secret that was found. Nothing in it is the secret itself.
+// Finding is a secret that was found. Nothing of it that can be read or printed is the
+// secret itself.
 type Finding struct {
 	Detector    string // "gitleaks" or "known-secret"
 	Rule        string // gitleaks' id of the rule, or the name of the known secret
@@ -55,7 +57,7 @@ const (
 // Scanner scans. It is safe for concurrent use.
 type Scanner struct {
 	gitleaks *detect.Detector
-	needles  []needle
+	known    *needles.Set
 }
 
 // quiet silences gitleaks, which would print what it sees.
@@ -86,7 +88,11 @@ func New(known []secret.Value) (*Scanner, error) {
 		rule.Allowlists = withoutPaths(rule.Allowlists)
 		d.Config.Rules[id] = rule
 	}
-	return &Scanner{gitleaks: d, needles: needlesOf(known)}, nil
+	set, _, err := needles.Compile(known, needles.Options{}) // the egress door tells which can't be looked for
+	if err != nil {
+		return nil, fmt.Errorf("reading the secrets to look for: %w", err)
+	}
+	return &Scanner{gitleaks: d, known: set}, nil
 }
 
 // withoutPaths takes from each list what a name decides: who writes the file names it.
@@ -123,27 +129,25 @@ const maxFindings = 20
 // rules that are for certain files; it never leaves any out. The error says that r
 // could not be scanned whole, also if ctx ended.
 func (s *Scanner) Scan(ctx context.Context, path string, r io.Reader) ([]Finding, error) {
-	var found []Finding
+	l := &look{s: s, path: path, known: s.known.Stream(), line: 1}
 	piece := make([]byte, 0, pieceBytes)
-	line := 1
 	for {
-		n, err := io.ReadFull(r, piece[len(piece):pieceBytes])
-		piece = piece[:len(piece)+n]
+		before := len(piece)
+		n, err := io.ReadFull(r, piece[before:pieceBytes])
+		piece = piece[:before+n]
 		over := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 		if err != nil && !over {
-			return found, fmt.Errorf("reading what is to be scanned: %w", err)
+			return l.found, fmt.Errorf("reading what is to be scanned: %w", err)
 		}
-		if len(piece) > 0 {
-			found = merge(found, s.piece(ctx, path, piece, line))
-		}
+		l.piece(ctx, piece, n, over)
 		if err := context.Cause(ctx); err != nil {
-			return found, fmt.Errorf("scanning: %w", err)
+			return l.found, fmt.Errorf("scanning: %w", err)
 		}
-		if over || len(found) >= maxFindings {
-			return found, nil
+		if over || len(l.found) >= maxFindings {
+			return l.found, nil
 		}
 		done := len(piece) - sharedBytes
-		line += bytes.Count(piece[:done], []byte{'\n'})
+		l.line += bytes.Count(piece[:done], []byte{'\n'})
 		piece = piece[:copy(piece, piece[done:])]
 	}
 }
@@ -156,11 +160,12 @@ func (s *Scanner) Text(ctx context.Context, text string) ([]Finding, error) {
 	if text == "" {
 		return nil, nil
 	}
-	found := merge(nil, s.piece(ctx, "", []byte(text), 1))
+	l := &look{s: s, known: s.known.Stream(), line: 1}
+	l.piece(ctx, []byte(text), len(text), true)
 	if err := context.Cause(ctx); err != nil {
-		return found, fmt.Errorf("scanning: %w", err)
+		return l.found, fmt.Errorf("scanning: %w", err)
 	}
-	return found, nil
+	return l.found, nil
 }
 
 // Mask gives text with each secret of the findings made unreadable by mask, which
@@ -195,17 +200,41 @@ func merge(all, more []Finding) []Finding {
 	return all
 }
 
-// piece scans one piece that begins in this line: as it is, and, where it has NUL
-// bytes, without them, for text is often stored with one behind each character.
-func (s *Scanner) piece(ctx context.Context, path string, piece []byte, line int) []Finding {
-	found := s.known(piece, line)
-	found = append(found, s.rules(ctx, path, string(piece), line)...)
+// look is one text that is looked at, piece by piece.
+type look struct {
+	s     *Scanner
+	path  string
+	known *needles.Matcher
+	at    int64 // bytes seen
+	line  int   // in which the piece begins
+	found []Finding
+}
+
+// piece scans one piece, of which the last bytes are fresh: as it is, and by gitleaks,
+// where it has NUL bytes, without them, for text is often stored with one behind each
+// character.
+func (l *look) piece(ctx context.Context, piece []byte, fresh int, last bool) {
+	l.secrets(piece, fresh, last)
+	l.found = merge(l.found, l.s.rules(ctx, l.path, string(piece), l.line))
 	if bytes.IndexByte(piece, 0) >= 0 {
-		dense := bytes.ReplaceAll(piece, []byte{0}, nil)
-		found = append(found, s.known(dense, line)...)
-		found = append(found, s.rules(ctx, path, string(dense), line)...)
+		l.found = merge(l.found, l.s.rules(ctx, l.path, string(bytes.ReplaceAll(piece, []byte{0}, nil)), l.line))
 	}
-	return found
+}
+
+// secrets looks for the run's own.
+func (l *look) secrets(piece []byte, fresh int, last bool) {
+	l.at += int64(fresh)
+	matches := l.known.Write(piece[len(piece)-fresh:])
+	if last {
+		matches = append(matches, l.known.Close()...)
+	}
+	for _, m := range needles.Merge(matches) {
+		begin := max(0, m.Start-(l.at-int64(len(piece))))
+		l.found = merge(l.found, []Finding{{
+			Detector: Known, Rule: m.Name, Description: "a secret of this run, in the form " + string(m.Form),
+			Line: l.line + bytes.Count(piece[:begin], []byte{'\n'}), Begins: "…",
+		}})
+	}
 }
 
 func (s *Scanner) rules(ctx context.Context, path, text string, line int) []Finding {

@@ -116,6 +116,19 @@ func TestAKnownSecretIsFoundInEachForm(t *testing.T) {
 	}
 }
 
+// The beginning is in one piece, the end in the next.
+func TestAKnownSecretIsFoundAcrossPiecesWithItsLine(t *testing.T) {
+	value := rand.Text()
+	s := scanner(t, secret.New("THE_TOKEN", value))
+	for _, behind := range []int{0, pieceBytes - 40, pieceBytes - 20, pieceBytes - 3, 3*pieceBytes - 5} {
+		words := strings.Repeat("words\n", behind/6)
+		found, err := s.Scan(t.Context(), "", strings.NewReader(words+value+"\nmore"))
+		if want := strings.Count(words, "\n") + 1; err != nil || len(found) != 1 || found[0].Line != want {
+			t.Errorf("behind %d bytes: %v, %v, want line %d", len(words), found, err, want)
+		}
+	}
+}
+
 func TestEachLineOfAKeyIsASecret(t *testing.T) {
 	body := rand.Text() + rand.Text()
 	s := scanner(t, secret.New("key", "-----BEGIN OPENSSH PRIVATE KEY-----\n"+body+"\n-----END OPENSSH PRIVATE KEY-----\n"))
