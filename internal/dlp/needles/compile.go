@@ -78,6 +78,9 @@ func Compile(secrets []secret.Value, o Options) (*Set, []Unusable, error) {
 		total        int
 	)
 	for i, s := range secrets {
+		if s.Name() == "" && s.IsEmpty() {
+			continue // a secret that there isn't
+		}
 		if s.Name() == "" || !utf8.ValidString(s.Name()) {
 			return nil, nil, fmt.Errorf("compiling the secrets: number %d has no name that can be shown", i+1)
 		}

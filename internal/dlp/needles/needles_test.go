@@ -291,3 +291,9 @@ func TestNothingPrintedHoldsASecret(t *testing.T) {
 		}
 	}
 }
+
+func TestASecretThatThereIsNotIsNoFault(t *testing.T) {
+	if _, unusable, err := needles.Compile([]secret.Value{{}}, needles.Options{}); err != nil || len(unusable) != 0 {
+		t.Errorf("got %v, %v", unusable, err)
+	}
+}
