@@ -34,7 +34,7 @@ var layers = []struct {
 	{[]string{"internal/manifest", "preflight"}, 2},
 	{[]string{"internal/policy", "internal/scan", "internal/guest/wire", "internal/guest/probe"}, 1},
 	{[]string{"internal/doors/decision"}, 0},
-	{[]string{"internal/term", "internal/mutation", "internal/secret", "internal/atomicfile", "internal/testenv"}, -1},
+	{[]string{"internal/term", "internal/mutation", "internal/secret", "internal/atomicfile", "internal/sshserver", "internal/testenv"}, -1},
 }
 
 // onlyFrom lists what may be imported by the named rooms alone.

@@ -128,18 +128,7 @@ func ofBackends() [][]string {
 	if os.Getenv("BOT_BOTTLE_TEST_GATE") != "" {
 		return [][]string{{"--tier", string(escape.Full)}}
 	}
-	return [][]string{{"--tier", string(escape.Quick)}, {"--tier", string(escape.Full), "--case", gitCases()}}
-}
-
-// gitCases names the cases that are made against the git-gate.
-func gitCases() string {
-	var ids []string
-	for _, c := range attack.Catalogue() {
-		if c.Class == attack.Git && c.Runs() {
-			ids = append(ids, c.ID)
-		}
-	}
-	return strings.Join(ids, ",")
+	return [][]string{{"--tier", string(escape.Quick)}, {"--tier", string(escape.Full), "--case", strings.Join(attack.IDs(attack.Git), ",")}}
 }
 
 // The suite holds in containers too: under the host's kernel and under gVisor.

@@ -5,10 +5,7 @@ import (
 	"bytes"
 	"compress/zlib"
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/binary"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +22,7 @@ import (
 	"github.com/bot-bottle/action/internal/escape/attack"
 	"github.com/bot-bottle/action/internal/policy"
 	"github.com/bot-bottle/action/internal/secret"
+	"github.com/bot-bottle/action/internal/sshserver"
 )
 
 // gitHost is a forge's SSH server on this host's loopback, without a forge and
@@ -47,8 +45,8 @@ const gitKeyName = "suite-git-key"
 func startGitHost(ctx context.Context, keep func(string, []byte)) (*gitHost, error) {
 	g := &gitHost{keep: keep, pushes: map[string]int{}}
 	var err error
-	if g.host, _, err = newSigner(); err == nil {
-		g.client, g.key, err = newSigner()
+	if g.host, _, err = sshserver.NewSigner(); err == nil {
+		g.client, g.key, err = sshserver.NewSigner()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
@@ -56,21 +54,8 @@ func startGitHost(ctx context.Context, keep func(string, []byte)) (*gitHost, err
 	if g.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
 		return nil, fmt.Errorf("starting a stand-in: %w", err)
 	}
-	go g.serve()
+	go sshserver.Server{Host: g.host, Allow: g.allows, Run: g.answer, Limit: connectionTime}.Serve(g.listener)
 	return g, nil
-}
-
-func newSigner() (ssh.Signer, string, error) {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, "", err
-	}
-	block, err := ssh.MarshalPrivateKey(key, "")
-	if err != nil {
-		return nil, "", err
-	}
-	signer, err := ssh.NewSignerFromKey(key)
-	return signer, string(pem.EncodeToMemory(block)), err
 }
 
 func (g *gitHost) close() { g.listener.Close() }
@@ -133,62 +118,20 @@ func (g *gitHost) alive(ctx context.Context, holder func(canary string) (name, e
 	return nil
 }
 
-func (g *gitHost) serve() {
-	config := &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-		if bytes.Equal(key.Marshal(), g.client.PublicKey().Marshal()) {
-			return nil, nil
-		}
-		return nil, errors.New("it is not registered")
-	}}
-	config.AddHostKey(g.host)
-	for {
-		conn, err := g.listener.Accept()
-		if err != nil {
-			return
-		}
-		go g.connection(conn, config)
-	}
-}
-
 // connectionTime bounds one connection; a push of the suite's takes far less.
 const connectionTime = time.Minute
 
-func (g *gitHost) connection(conn net.Conn, config *ssh.ServerConfig) {
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(connectionTime))
-	_, channels, requests, err := ssh.NewServerConn(conn, config)
-	if err != nil {
-		return
-	}
-	go ssh.DiscardRequests(requests)
-	for c := range channels {
-		channel, requests, err := c.Accept()
-		if err != nil {
-			return
-		}
-		go g.session(channel, requests)
-	}
+func (g *gitHost) allows(key ssh.PublicKey) bool {
+	return bytes.Equal(key.Marshal(), g.client.PublicKey().Marshal())
 }
 
-func (g *gitHost) session(channel ssh.Channel, requests <-chan *ssh.Request) {
-	defer channel.Close()
-	for r := range requests {
-		var exec struct{ Command string }
-		if r.Type != "exec" || ssh.Unmarshal(r.Payload, &exec) != nil {
-			g.keep("git host", []byte(r.Type+" "+string(r.Payload)+"\n"))
-			r.Reply(false, nil)
-			continue
-		}
-		g.keep("git host", []byte(exec.Command+"\n"))
-		r.Reply(true, nil)
-		status := uint32(0)
-		if err := g.run(channel, exec.Command); err != nil {
-			fmt.Fprintln(channel.Stderr(), err)
-			status = 1
-		}
-		channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
-		return
+func (g *gitHost) answer(command string, channel ssh.Channel) (status uint32) {
+	g.keep("git host", []byte(command+"\n"))
+	if err := g.run(channel, command); err != nil {
+		fmt.Fprintln(channel.Stderr(), err)
+		return 1
 	}
+	return 0
 }
 
 // gitCommand is what git asks for over SSH (gitprotocol-pack(5), "SSH Transport").

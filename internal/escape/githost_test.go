@@ -59,7 +59,7 @@ func TestTheGitHostUnpacksWhatGitMakes(t *testing.T) {
 		}
 		g, s := startedGitHost(t)
 		in := bufio.NewReader(bytes.NewReader(pack))
-		if err := g.unpack("work", in); err != nil {
+		if err := g.unpack(attack.WorkRepository, in); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if rest := in.Buffered(); rest != 0 {

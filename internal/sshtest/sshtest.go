@@ -3,9 +3,6 @@
 package sshtest
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +16,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/bot-bottle/action/internal/sshserver"
 )
 
 // Server is the server. Its repositories are below Dir.
@@ -40,19 +39,11 @@ type Server struct {
 // NewSigner gives a new key, and its PEM.
 func NewSigner(t testing.TB) (ssh.Signer, string) {
 	t.Helper()
-	_, key, err := ed25519.GenerateKey(rand.Reader)
+	signer, key, err := sshserver.NewSigner()
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, err := ssh.MarshalPrivateKey(key, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.NewSignerFromKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer, string(pem.EncodeToMemory(block))
+	return signer, key
 }
 
 // New starts a server that ends with the test.
@@ -67,7 +58,7 @@ func New(t testing.TB) *Server {
 	s.Client, s.Key = NewSigner(t)
 	s.HostKey = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(s.Host.PublicKey())))
 	var serving sync.WaitGroup
-	serving.Go(func() { s.accept(l) })
+	serving.Go(func() { sshserver.Server{Host: s.Host, Allow: s.allows, Run: s.run}.Serve(l) })
 	t.Cleanup(func() { l.Close(); serving.Wait() })
 	return s
 }
@@ -99,63 +90,18 @@ func (s *Server) Allow(do func(key string) bool) {
 }
 
 func (s *Server) allows(key ssh.PublicKey) bool {
+	if string(key.Marshal()) == string(s.Client.PublicKey().Marshal()) {
+		return true
+	}
 	s.mu.Lock()
 	allowed := s.allowed
 	s.mu.Unlock()
 	return allowed != nil && allowed(strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))))
 }
 
-func (s *Server) accept(l net.Listener) {
-	config := &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-		if string(key.Marshal()) == string(s.Client.PublicKey().Marshal()) || s.allows(key) {
-			return nil, nil
-		}
-		return nil, errors.New("not registered")
-	}}
-	config.AddHostKey(s.Host)
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go s.serve(conn, config)
-	}
-}
-
-func (s *Server) serve(conn net.Conn, config *ssh.ServerConfig) {
-	defer conn.Close()
-	_, channels, requests, err := ssh.NewServerConn(conn, config)
-	if err != nil {
-		return
-	}
-	go ssh.DiscardRequests(requests)
-	for c := range channels {
-		channel, requests, err := c.Accept()
-		if err != nil {
-			return
-		}
-		go s.session(channel, requests)
-	}
-}
-
-func (s *Server) session(channel ssh.Channel, requests <-chan *ssh.Request) {
-	defer channel.Close()
-	for r := range requests {
-		var exec struct{ Command string }
-		if r.Type != "exec" || ssh.Unmarshal(r.Payload, &exec) != nil {
-			r.Reply(false, nil)
-			continue
-		}
-		r.Reply(true, nil)
-		status := s.run(channel, exec.Command)
-		channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
-		return
-	}
-}
-
 var gitCommand = regexp.MustCompile(`^(git-upload-pack|git-receive-pack) '/?([\w./-]+)'$`)
 
-func (s *Server) run(channel ssh.Channel, command string) uint32 {
+func (s *Server) run(command string, channel ssh.Channel) uint32 {
 	s.mu.Lock()
 	s.commands = append(s.commands, command)
 	before := s.before

@@ -30,7 +30,7 @@ func fifty(r *rand.Rand, odd bool) (values []string) {
 func conversation(r *rand.Rand, n int) []byte {
 	words := strings.Fields(`the function returns an error when file is not found func (s *Server) Handle(w
 		http.ResponseWriter, r *http.Request) { if err := json.NewDecoder(r.Body).Decode(&v); err != nil { return }
-		"name": "value", please run tests again and fix src/main.go:42 const x = await fetch(url); // TODO`)
+		"name": "value", please run tests again and fix src/main.go:42 const x = await fetch(url); // fixed`)
 	var messages []map[string]string
 	for size := 0; size < n; {
 		var b strings.Builder

@@ -503,21 +503,21 @@ func TestG01APushByHTTPS(t *testing.T) {
 	up := serve(t, &tls.Config{}, hello)
 	w := open(t, up.route("forge.example.com"))
 	for _, path := range []string{
-		"/ada/work.git/info/refs?service=git-receive-pack", "/ada/work.git/info/refs?service=git%2Dreceive-pack", "/ada/work/info/refs?a=b&SERVICE=Git-Receive-Pack",
-		"/ada/work.git/info%2Frefs?service=git-receive-pack", "/ada/work.git/info/refs?service=git-upload-pack&service=git-receive-pack",
+		"/ada/widgets.git/info/refs?service=git-receive-pack", "/ada/widgets.git/info/refs?service=git%2Dreceive-pack", "/ada/widgets/info/refs?a=b&SERVICE=Git-Receive-Pack",
+		"/ada/widgets.git/info%2Frefs?service=git-receive-pack", "/ada/widgets.git/info/refs?service=git-upload-pack&service=git-receive-pack",
 	} {
 		if status, _ := w.get("https://forge.example.com" + path); status != 403 && status != 400 {
 			t.Errorf("%s got %d", path, status)
 		}
 	}
-	w.get("https://forge.example.com/ada/work.git/info/refs?service=git-receive-pack")
+	w.get("https://forge.example.com/ada/widgets.git/info/refs?service=git-receive-pack")
 	w.wantRefused(t, RuleGitPush)
-	for _, path := range []string{"/ada/work.git/git-receive-pack", "/ada/work.git/git%2dreceive-pack", "/ada/work.git/git%252dreceive-pack"} {
+	for _, path := range []string{"/ada/widgets.git/git-receive-pack", "/ada/widgets.git/git%2dreceive-pack", "/ada/widgets.git/git%252dreceive-pack"} {
 		if status, _ := w.do(http.MethodPost, "https://forge.example.com"+path, strings.NewReader("0000")); status != 403 && status != 400 {
 			t.Errorf("POST %s got %d", path, status)
 		}
 	}
-	for _, path := range []string{"/ada/work.git/info/refs?service=git-upload-pack", "/docs/git-receive-pack"} {
+	for _, path := range []string{"/ada/widgets.git/info/refs?service=git-upload-pack", "/docs/git-receive-pack"} {
 		if status, _ := w.get("https://forge.example.com" + path); status != 200 {
 			t.Errorf("the twin %s got %d", path, status)
 		}

@@ -81,7 +81,7 @@ func TestMutationGitPushLetsAPushPastTheGate(t *testing.T) {
 	up := serve(t, &tls.Config{}, hello)
 	w := open(t, up.route("forge.example.com"))
 	attack := func() int {
-		status, _ := w.get("https://forge.example.com/ada/work.git/info/refs?service=git-receive-pack")
+		status, _ := w.get("https://forge.example.com/ada/widgets.git/info/refs?service=git-receive-pack")
 		return status
 	}
 	holdsBack(t, mutation.EgressGitPush, attack, 403, 200)

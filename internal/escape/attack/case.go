@@ -73,6 +73,16 @@ func Catalogue() []Case {
 // Runs tells whether the suite makes the case in a bottle that lives.
 func (c Case) Runs() bool { return c.Tier == Quick || c.Tier == Full }
 
+// IDs names the cases of a class that the suite makes in a bottle that lives.
+func IDs(class Class) (ids []string) {
+	for _, c := range Catalogue() {
+		if c.Class == class && c.Runs() {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
+}
+
 // Find gives the case with an ID.
 func Find(id string) (Case, bool) {
 	all := Catalogue()

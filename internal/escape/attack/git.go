@@ -18,7 +18,7 @@ import (
 // The repositories of the suite's policy, as its git-gate calls them. Their upstream
 // is a stand-in that shows each as empty, and takes whatever reaches it.
 const (
-	WorkRepository      = "work"
+	WorkRepository      = "widgets"
 	SecretRepository    = "secrets"   // pushed to by G05 alone, so that its upstream has nothing to see
 	ReadOnlyRepository  = "read-only" // lists no ref
 	AcceptingRepository = "accepting" // lets workflow files pass
@@ -160,26 +160,26 @@ func ordinaryPush(p *prober) Try {
 // httpsPush does by a route what is the git-gate's, with the agent's own rights.
 func httpsPush(p *prober) (tries []Try) {
 	host, token := p.plan.Hosts.Forge, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("x:"+p.canary))+"\r\n"
-	for _, path := range []string{"/ada/work.git/info/refs?service=git-receive-pack&", "/ada/work.git/info/refs?service=git%2Dreceive-pack&", "/ada/work/info%2frefs?service=git-receive-pack&"} {
+	for _, path := range []string{"/ada/widgets.git/info/refs?service=git-receive-pack&", "/ada/widgets.git/info/refs?service=git%2Dreceive-pack&", "/ada/widgets/info%2frefs?service=git-receive-pack&"} {
 		tries = append(tries, try("GET "+path, WantDoor, func() (answer, error) { return p.fetch(host, get(host, path+p.canary, token)) }))
 	}
 	var pack Pack
 	commit := pack.Commit(pack.path("README", p.canary), p.canary)
 	body := string(PushBody(&pack, Update{New: commit, Ref: branch(p.canary)}))
 	return append(tries, try("POST git-receive-pack", WantDoor, func() (answer, error) {
-		return p.fetch(host, post(host, "/ada/work.git/git-receive-pack", body, token, "Content-Type: application/x-git-receive-pack-request\r\n"))
+		return p.fetch(host, post(host, "/ada/widgets.git/git-receive-pack", body, token, "Content-Type: application/x-git-receive-pack-request\r\n"))
 	}))
 }
 
 func httpsFetch(p *prober) Try {
 	host := p.plan.Hosts.Forge
 	return try("GET https://"+host, "", func() (answer, error) {
-		return p.fetch(host, get(host, "/ada/work.git/info/refs?service=git-upload-pack", "X-Twin: "+p.twin+"\r\n"))
+		return p.fetch(host, get(host, "/ada/widgets.git/info/refs?service=git-upload-pack", "X-Twin: "+p.twin+"\r\n"))
 	})
 }
 
 func otherRemotes(p *prober) (tries []Try) {
-	for _, path := range []string{"/other.git", "/" + p.canary + ".git", "/work.wiki.git", "/fork/work.git", "/work.git/../secret.git", "//work.git", "/read-only.git"} {
+	for _, path := range []string{"/other.git", "/" + p.canary + ".git", "/widgets.wiki.git", "/fork/widgets.git", "/widgets.git/../secrets.git", "//widgets.git", "/read-only.git"} {
 		tries = append(tries, try("the refs of "+path, WantDoor, func() (answer, error) {
 			return p.gate(get(p.gateHost(), path+"/info/refs?service=git-receive-pack"))
 		}), try("a push to "+path, WantDoor, func() (answer, error) {
@@ -289,10 +289,10 @@ func largeFiles(p *prober) []Try {
 	host := p.plan.Hosts.Listed
 	return []Try{
 		try("the LFS API of the git-gate", WantDoor, func() (answer, error) {
-			return p.gate(post(p.gateHost(), "/work.git/info/lfs/objects/batch", batch, lfs))
+			return p.gate(post(p.gateHost(), "/widgets.git/info/lfs/objects/batch", batch, lfs))
 		}),
 		try("the LFS API of a listed host", WantDoor, func() (answer, error) {
-			return p.fetch(host, post(host, "/open/work.git/info/lfs/objects/batch", batch, lfs))
+			return p.fetch(host, post(host, "/open/widgets.git/info/lfs/objects/batch", batch, lfs))
 		}),
 		p.pushes("a pointer", WorkRepository, func(k *Pack) string {
 			pointer := "version https://git-lfs.github.com/spec/v1\noid sha256:" + strings.Repeat("a", 64) + "\nsize 1\n"
@@ -312,9 +312,9 @@ func submodules(p *prober) []Try {
 func besidesPushing(p *prober) []Try {
 	host := p.plan.Hosts.Listed
 	tries := []Try{try("a wiki", WantDoor, func() (answer, error) {
-		return p.gate(get(p.gateHost(), "/work.wiki.git/info/refs?service=git-receive-pack"))
+		return p.gate(get(p.gateHost(), "/widgets.wiki.git/info/refs?service=git-receive-pack"))
 	})}
-	for _, path := range []string{"/open/gists", "/open/repos/ada/work/releases/1/assets?name=x", "/open/repos/ada/work/contents/README", "/open/upload/work.bundle"} {
+	for _, path := range []string{"/open/gists", "/open/repos/ada/widgets/releases/1/assets?name=x", "/open/repos/ada/widgets/contents/README", "/open/upload/widgets.bundle"} {
 		tries = append(tries, try("POST "+path, WantDoor, func() (answer, error) { return p.fetch(host, post(host, path, p.canary)) }))
 	}
 	return tries
@@ -356,7 +356,7 @@ func malformedPushes(p *prober) []Try {
 			return p.push(WorkRepository, append(body, Flush...))
 		}),
 		try("a service that isn't one", WantDoor, func() (answer, error) {
-			return p.gate(get(p.gateHost(), "/work.git/info/refs?service=git-upload-archive"))
+			return p.gate(get(p.gateHost(), "/widgets.git/info/refs?service=git-upload-archive"))
 		}),
 		p.pushes("a commit without its tree", WorkRepository, func(k *Pack) string { return k.Commit(strings.Repeat("3", 40), p.canary) }),
 		p.pushes(".gitmodules that is a link", WorkRepository, func(k *Pack) string {
