@@ -23,7 +23,7 @@ func TestARunEndsWhenItsTokensAreUsedUp(t *testing.T) {
 	if j.code != 1 || strings.Contains(j.stdout, script.Final) || !strings.Contains(j.stdout+j.stderr, "limits.tokens") {
 		t.Errorf("%s\n%s", j.result, w.decisions(j))
 	}
-	if log := w.decisions(j); !strings.Contains(log, `"verdict":"refuse","rule":"limit-tokens"`) {
+	if log := w.decisions(j); !strings.Contains(log, `"verdict":"refuse","rule":"limits.tokens"`) {
 		t.Errorf("the log has no refusal: %s", log)
 	}
 	r, err := report.ReadDir(j.report)
@@ -32,7 +32,7 @@ func TestARunEndsWhenItsTokensAreUsedUp(t *testing.T) {
 	if u == nil || u.Calls == 0 || u.Calls >= calls || u.Estimated != 0 || u.Total() != u.Calls*each || u.Total() > limit || u.Unpriced != 0 || u.Cost == 0 {
 		t.Errorf("the report has the usage %+v", u)
 	}
-	if brief := w.read(j.report, "report.md"); !strings.Contains(brief, "**model**: ") || !strings.Contains(brief, "| `limit-tokens` |") {
+	if brief := w.read(j.report, "report.md"); !strings.Contains(brief, "**model**: ") || !strings.Contains(brief, "| `limits.tokens` |") {
 		t.Errorf("the report does not tell: %s", brief)
 	}
 	w.nothingLeft()

@@ -51,9 +51,9 @@ const (
 	RuleLimitBytes = "limits.egress_bytes"
 	// RuleLimitTokens: what is left of limits.tokens is too little for a call to a
 	// model's API.
-	RuleLimitTokens = "limit-tokens"
+	RuleLimitTokens = "limits.tokens"
 	// RuleLimitCost: the same for limits.cost.
-	RuleLimitCost = "limit-cost"
+	RuleLimitCost = "limits.cost"
 	// RuleSwapped: a newer policy no longer allows what was under way.
 	RuleSwapped = "policy-swapped"
 
