@@ -32,6 +32,8 @@ type agentCLI struct {
 	value  string // of the token; empty: theToken
 	model  string
 	limits string // of the bottle; empty: the defaults
+	routes string // of the bottle, in addition to the model's: items of a list, with their indent
+	inside string // environment of the guest, as an inline mapping; empty: none
 	// shell gives the call of the CLI's tool that runs a command.
 	shell func(command string) modeltest.Call
 	write modeltest.Call // writes "bee\n" to b.txt in the workspace
@@ -120,8 +122,8 @@ func (w *world) employ(cli agentCLI, script modeltest.Script) agentJob {
 	programs := installedAgents(w.t)
 	j := agentJob{server: modeltest.Start(w.t, cli.wire, script), report: filepath.Join(w.dir, "report")}
 	ca := w.write("model-ca.pem", j.server.CAs)
-	w.write("bottles/b.md", "---\n"+leastPolicy(w.t, cli.name)+"limits: {"+cli.limits+"}\n"+
-		"egress:\n  routes:\n    - {host: "+cli.host+", connect_to: \""+j.server.Address+"\", addresses: [127.0.0.0/8], ca_file: "+ca+"}\n---\n")
+	w.write("bottles/b.md", "---\n"+leastPolicy(w.t, cli.name)+"limits: {"+cli.limits+"}\nenv: {"+cli.inside+"}\n"+
+		"egress:\n  routes:\n    - {host: "+cli.host+", connect_to: \""+j.server.Address+"\", addresses: [127.0.0.0/8], ca_file: "+ca+"}\n"+cli.routes+"---\n")
 	w.write("agents/a.md", "---\nprovider: "+cli.name+"\n---\nYou are thorough.\n")
 	w.env = append(w.env, cli.token+"="+cli.credential(), "PATH="+programs+":"+os.Getenv("PATH"))
 	c := w.checkout(map[string]string{"a.txt": "one\n"})
