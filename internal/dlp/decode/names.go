@@ -47,7 +47,7 @@ var magics = []struct {
 	{gzipName, "\x1f\x8b", true},
 	{zstdName, "\x28\xb5\x2f\xfd", true},
 	{"xz", "\xfd7zXZ\x00", false},
-	{"bzip2", "BZh", false}, // and a digit and the magic of a block, see sniff
+	{"bzip2", "BZh", false}, // and more, see isBzip2
 	{"lz4", "\x04\x22\x4d\x18", false},
 	{"compress", "\x1f\x9d", false},
 	{"lzip", "LZIP", false},
@@ -59,10 +59,55 @@ var magics = []struct {
 // magicBytes is how many bytes sniff wants to see.
 const magicBytes = 10
 
+// Beginning is what the first bytes of a body tell of it.
+type Beginning int
+
+// The beginnings.
+const (
+	Plain     Beginning = iota // nothing that a Decoder would undo
+	Undecided                  // more bytes are needed
+	Perhaps                    // the two bytes of zlib, which may be chance
+	Encoded                    // what a Decoder undoes, or refuses
+)
+
+// Begins tells what a body is that begins with b, for who wants to know it before a
+// Decoder is made. What is Undecided at its end is Plain.
+func Begins(b []byte) Beginning {
+	name, _ := sniff(b[:min(len(b), magicBytes)])
+	switch {
+	case name == zlibName:
+		return Perhaps
+	case name != "":
+		return Encoded
+	case len(b) == 0, undecided(b):
+		return Undecided
+	}
+	return Plain
+}
+
+// undecided tells whether what begins with b may still have a magic.
+func undecided(b []byte) bool {
+	for _, m := range magics {
+		if strings.HasPrefix(m.begins, string(b)) || m.name == "bzip2" && len(b) < magicBytes && isBzip2(b) {
+			return true
+		}
+	}
+	first := b[0]
+	return len(b) == 1 && first&0x0f == 8 && first>>4 <= 7 || len(b) < 4 && first&0xf0 == 0x50 && strings.HasPrefix("\x2a\x4d\x18", string(b[1:]))
+}
+
+// isBzip2 tells whether b may begin as bzip2 does: a digit and the magic of a block follow
+// the three letters, which alone may be text.
+func isBzip2(b []byte) bool {
+	const digit, block = 3, "1AY&SY"
+	rest := string(b[min(len(b), digit+1):])
+	return bytes.HasPrefix(b, []byte("BZh")) && strings.HasPrefix(block, rest)
+}
+
 // sniff names the encoding that begins with b.
 func sniff(b []byte) (name string, undoing bool) {
 	for _, m := range magics {
-		if bytes.HasPrefix(b, []byte(m.begins)) && (m.name != "bzip2" || len(b) == magicBytes && string(b[4:]) == "1AY&SY") {
+		if bytes.HasPrefix(b, []byte(m.begins)) && (m.name != "bzip2" || len(b) == magicBytes && isBzip2(b)) {
 			return m.name, m.undoing
 		}
 	}

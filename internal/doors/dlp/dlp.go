@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/bot-bottle/action/internal/dlp/needles"
 	"github.com/bot-bottle/action/internal/doors/egress"
@@ -43,12 +44,12 @@ type Scanner struct {
 	unusable []needles.Unusable
 	patterns func() (*scan.Scanner, error) // loaded when first needed: it takes 30 ms
 	cleared  cleared
-	undoing  chan struct{} // bodies whose encoding is being undone
+	undoing  atomic.Int32 // bodies whose encoding is being undone
 }
 
 // New makes a scanner.
 func New(o Options) (*Scanner, error) {
-	s := &Scanner{undoing: make(chan struct{}, maxUndoing), patterns: sync.OnceValues(func() (*scan.Scanner, error) { return scan.New(nil) })}
+	s := &Scanner{patterns: sync.OnceValues(func() (*scan.Scanner, error) { return scan.New(nil) })}
 	var err error
 	if s.known, s.unusable, err = needles.Compile(o.Known, needles.Options{Lead: Lead}); err != nil {
 		return nil, fmt.Errorf("reading the secrets to look for: %w", err)
@@ -89,7 +90,7 @@ func (s *Scanner) Request(route *policy.Route, head *http.Request) error {
 		head.Header.Set("Accept-Encoding", "identity") // so that the token is seen if it comes back
 	}
 	if encoding := encodingOf(head); encoding != "" && looksAtAll(route) {
-		if err := checkEncoding(encoding); err != nil {
+		if err := checkEncoding(route, encoding); err != nil {
 			return err
 		}
 	}
@@ -192,8 +193,8 @@ func patternFound(route *policy.Route, f scan.Finding, where string) error {
 }
 
 // unreadable refuses what can't be looked into, whatever the route says of matches.
-func unreadable(why error) error {
-	return &egress.Withheld{Rule: RuleEncoding, Message: "the request can't be looked into for secrets: " + why.Error(), Detail: why}
+func unreadable(route *policy.Route, why error) error {
+	return &egress.Withheld{Rule: RuleEncoding, Message: "the request can't be looked into for secrets: " + why.Error(), Hint: unlooked(route), Detail: why}
 }
 
 // broken refuses because of an error of our own.
@@ -207,6 +208,11 @@ func asked(route *policy.Route) string {
 		return "; nobody can be asked in this build, so it is refused"
 	}
 	return ""
+}
+
+// unlooked is what lets pass what can't be looked into.
+func unlooked(route *policy.Route) string {
+	return fmt.Sprintf("egress:\n  routes:\n    - host: %s\n      dlp: {outbound_detectors: false}\n", route.Host)
 }
 
 // hint is what lets it pass.

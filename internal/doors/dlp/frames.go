@@ -38,7 +38,7 @@ func (f *frames) see(held []byte, fresh int) (int, error) {
 			f.head = append(f.head, rest[0])
 			rest = rest[1:]
 			if err := f.begin(); err != nil {
-				return 0, unreadable(err)
+				return 0, unreadable(f.text.route, err)
 			}
 			continue
 		}

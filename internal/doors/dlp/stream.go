@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
+	"sync/atomic"
 
 	"github.com/bot-bottle/action/internal/dlp/needles"
 	"github.com/bot-bottle/action/internal/doors/egress"
@@ -26,10 +28,8 @@ func (s *Scanner) Stream(route *policy.Route, request *http.Request, d egress.Di
 		return &reader{from: stream, look: &reflected{place{m: s.tokens.Stream()}}}
 	case webSocket(request):
 		return &reader{from: stream, look: s.frames(route)}
-	case encodingOf(request) != "":
-		return &reader{from: stream, look: s.decoded(route, encodingOf(request))}
 	}
-	return &reader{from: stream, look: s.outbound(route)}
+	return &reader{from: stream, look: &body{s: s, route: route, encoding: encodingOf(request)}}
 }
 
 // looker looks at the bytes of a stream, in their order. It may change held, which is
@@ -42,15 +42,48 @@ type looker interface {
 
 // reader passes on what its looker lets pass.
 type reader struct {
-	from  io.Reader
-	look  looker
-	held  []byte
-	ready int // of held, that may be passed on
-	err   error
+	mu     sync.Mutex
+	closed atomic.Bool
+	from   io.Reader
+	look   looker
+	held   []byte
+	ready  int // of held, that may be passed on
+	err    error
 }
+
+// Close lets go of what the looker holds, at once or when the Read that hangs is over.
+func (r *reader) Close() error {
+	r.closed.Store(true)
+	r.letGo()
+	return nil
+}
+
+func (r *reader) letGo() {
+	if !r.closed.Load() || !r.mu.TryLock() {
+		return
+	}
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = errClosed
+	}
+	if l, ok := r.look.(interface{ close() }); ok {
+		l.close()
+	}
+}
+
+// errClosed is what a stream gives after Close.
+var errClosed = errors.New("the stream is closed")
 
 // Read gives bytes that were looked at.
 func (r *reader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	n, err := r.read(p)
+	r.mu.Unlock()
+	r.letGo() // Close may have come in between
+	return n, err
+}
+
+func (r *reader) read(p []byte) (int, error) {
 	for r.ready == 0 {
 		if r.err != nil {
 			return 0, r.err

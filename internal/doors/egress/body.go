@@ -22,6 +22,7 @@ var errBodyClosed = errors.New("the request is over")
 type requestBody struct {
 	x      *exchange
 	stream io.Reader   // the guest's body, through the scanner
+	looked io.Closer   // the scanner's part of it
 	to     http.Header // trailer of the outgoing request; nil for none
 
 	mu     sync.Mutex
@@ -38,15 +39,16 @@ func (x *exchange) attachBody(out *http.Request) {
 		return
 	}
 	x.body = &requestBody{x: x, to: declaredTrailer(x.in, x.decision.Route)}
-	x.body.stream = spending{x, x.scan(out, guestBody{x.body})}
+	looked := x.scan(out, struct{ io.Reader }{guestBody{x.body}}) // whose Close is ours
+	x.body.stream, x.body.looked = spending{x, looked}, looked
 	out.Body, out.Trailer = x.body, x.body.to
 }
 
 // scan gives the guest's bytes as they may leave. What goes to a model was looked at
 // whole.
-func (x *exchange) scan(out *http.Request, stream io.Reader) io.Reader {
+func (x *exchange) scan(out *http.Request, stream io.Reader) io.ReadCloser {
 	if x.call != nil {
-		return stream
+		return io.NopCloser(stream)
 	}
 	return scanned{x, x.c.door.options.Scanner.Stream(x.decision.Route, out, Upstream, stream)}
 }
@@ -69,9 +71,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 // Close keeps later reads from the guest's connection.
 func (b *requestBody) Close() error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.closed = true
-	return nil
+	b.mu.Unlock()
+	return b.looked.Close()
 }
 
 func (b *requestBody) ended() bool {

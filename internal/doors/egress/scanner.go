@@ -38,7 +38,9 @@ type Scanner interface {
 	Response(route *policy.Route, head *http.Response) error
 	// Stream gives what is passed on in place of stream: a body, or one
 	// direction of a WebSocket. An error from reading it breaks the exchange
-	// off. Data must be passed on as it comes, not gathered to the end.
+	// off. Data must be passed on as it comes, not gathered to the end. Where what
+	// is given for a request's body is an io.Closer, it is closed when no more is
+	// wanted of it, perhaps while a Read hangs.
 	Stream(route *policy.Route, request *http.Request, d Direction, stream io.Reader) io.Reader
 }
 
@@ -78,6 +80,14 @@ type scanned struct {
 func (s scanned) Read(p []byte) (int, error) {
 	n, err := s.stream.Read(p)
 	return n, s.x.withhold(err)
+}
+
+// Close lets the Scanner's stream go.
+func (s scanned) Close() error {
+	if c, ok := s.stream.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
 }
 
 // withhold ends the exchange if err is the Scanner's: the transport would tell another.
