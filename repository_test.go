@@ -51,8 +51,8 @@ var onlyFrom = map[string][]string{
 	"github.com/rhysd/actionlint":            nil, // tests only
 	"github.com/elastic/go-seccomp-bpf":      {"internal/doors"},
 	"github.com/zricethezav/gitleaks":        {"internal/scan"},
-	"github.com/andybalholm/brotli":          {"internal/dlp/decode", "internal/doors/dlp"},
-	"github.com/klauspost/compress":          {"internal/dlp/decode", "internal/doors/dlp"},
+	"github.com/andybalholm/brotli":          {"internal/dlp/decode", "internal/escape/attack"},
+	"github.com/klauspost/compress":          {"internal/dlp/decode", "internal/escape/attack"},
 }
 
 type goPackage struct {

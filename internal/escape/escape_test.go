@@ -230,6 +230,10 @@ func TestAReportHoldsOnlyIfEveryUserTriedEveryCase(t *testing.T) {
 	if r := report(held, held); !r.Held || r.err() != nil || r.Count(Held) != 2 || r.Count(Pending) != 1 {
 		t.Errorf("got %+v", r)
 	}
+	measured := UserReport{User: "root", Verdict: Measured, Attempts: 3, Refused: 1}
+	if r := report(measured, held); !r.Held || r.err() != nil || r.Count(Measured) != 2 || !strings.Contains(r.Markdown(), "| N03 | measured | 1 of 4 refused |") {
+		t.Errorf("measured: got %+v", r)
+	}
 	for _, users := range [][]UserReport{{}, {held}, {held, {Verdict: Leaked, Why: []string{"out: \x1b[31m::error::"}}}, {held, {Verdict: Inconclusive}}} {
 		r := report(users...)
 		if r.Held || r.err() == nil {
@@ -313,7 +317,7 @@ func TestCasesAreChosenByIDAndTier(t *testing.T) {
 	if len(quick) == 0 || len(full) <= len(quick) {
 		t.Errorf("%d quick, %d in full", len(quick), len(full))
 	}
-	for id, want := range map[string]string{"H99": "there is no case", "": "there is no case", "H18": "needs routes", "X09": "is pending"} {
+	for id, want := range map[string]string{"H99": "there is no case", "": "there is no case", "H18": "needs routes", "R12": "is pending"} {
 		if _, err := selected(Quick, []string{id}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", id, err)
 		}

@@ -14,12 +14,14 @@ import (
 // Verdict is what is said of a case.
 type Verdict string
 
-// The verdicts, worst first. All but held and pending fail the gate.
+// The verdicts, worst first. All up to inconclusive fail the gate.
 const (
 	Leaked       Verdict = "leaked"       // something got out, or got in
 	NotRun       Verdict = "not-run"      // an attempt was not made
 	Inconclusive Verdict = "inconclusive" // it can't be said
-	Held         Verdict = "held"
+	// Measured is a case that nothing promises to hold: its rate is what it says.
+	Measured Verdict = "measured"
+	Held     Verdict = "held"
 	// NotApplicable is one user's: the backend has no such user for an agent.
 	NotApplicable Verdict = "not-applicable"
 	Pending       Verdict = "pending" // it waits for a defence, and was not tried
@@ -58,6 +60,9 @@ func (j judge) judge(i int, c attack.Case) UserReport {
 		found = j.attempts(i, c, &u)
 	}
 	u.note(found)
+	if c.Measured && u.Verdict == Held {
+		u.Verdict = Measured
+	}
 	return u
 }
 
@@ -73,7 +78,7 @@ func (u *UserReport) note(found []finding) {
 	}
 }
 
-var order = []Verdict{Leaked, NotRun, Inconclusive, Held, NotApplicable}
+var order = []Verdict{Leaked, NotRun, Inconclusive, Measured, Held, NotApplicable}
 
 func worse(a, b Verdict) bool { return slices.Index(order, a) < slices.Index(order, b) }
 
@@ -108,7 +113,9 @@ func (j judge) attempts(i int, c attack.Case, u *UserReport) (found []finding) {
 		}
 	}
 	found = append(found, j.doors(i, c, r)...)
-	found = append(found, j.leaks(c)...)
+	if !c.Measured {
+		found = append(found, j.leaks(c)...)
+	}
 	if len(r.Left) > 0 {
 		found = append(found, finding{Inconclusive, fmt.Sprintf("it left behind: %s", strings.Join(r.Left, ", "))})
 	}
@@ -151,6 +158,8 @@ func (j judge) weigh(c attack.Case, t attack.Try) *finding {
 		return say(NotRun, "%s", t.Detail)
 	case t.Outcome == probe.Silent, t.Elapsed > probe.Deadline+time.Second:
 		return say(Inconclusive, "no answer within %v", t.Elapsed.Round(time.Millisecond))
+	case t.Want == attack.WantCounted:
+		return nil
 	case t.Outcome == probe.Reached && harmless[j.errnos.Backend][t.Name] != "":
 		return nil
 	case t.Outcome == probe.Reached && t.Want != attack.WantDropped:
@@ -170,7 +179,7 @@ func (j judge) doors(i int, c attack.Case, r attack.Result) (found []finding) {
 	}
 	wanted := 0
 	for _, t := range r.Tries {
-		if t.Want == attack.WantDoor {
+		if t.Want == attack.WantDoor || t.Want == attack.WantCounted && t.Outcome == probe.Refused {
 			wanted++
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bot-bottle/action/internal/escape/attack"
 	"github.com/bot-bottle/action/internal/neutralize"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/internal/term"
@@ -36,9 +37,12 @@ func (r Report) Table(w io.Writer) error {
 }
 
 func (c CaseReport) attempts() string {
-	n := 0
+	n, refused := 0, 0
 	for _, u := range c.Users {
-		n += u.Attempts
+		n, refused = n+u.Attempts, refused+u.Refused
+	}
+	if c.Verdict == Measured {
+		return fmt.Sprintf("%d of %d refused", refused, n)
 	}
 	return term.Count(int64(n), "attempt", "attempts")
 }
@@ -52,8 +56,8 @@ func (r Report) summary() string {
 }
 
 func (r Report) counts() string {
-	return fmt.Sprintf("%s tier on %s: %d held, %d leaked, %d inconclusive, %d not run, %d pending, in %v",
-		r.Tier, r.Backend, r.Count(Held), r.Count(Leaked), r.Count(Inconclusive), r.Count(NotRun), r.Count(Pending), r.Duration.Round(time.Millisecond))
+	return fmt.Sprintf("%s tier on %s: %d held, %d measured, %d leaked, %d inconclusive, %d not run, %d pending, in %v",
+		r.Tier, r.Backend, r.Count(Held), r.Count(Measured), r.Count(Leaked), r.Count(Inconclusive), r.Count(NotRun), r.Count(Pending), r.Duration.Round(time.Millisecond))
 }
 
 // Markdown gives the report as a page.
@@ -178,6 +182,9 @@ func Reference(cases []CaseReport) string {
 		if c.Waits != "" {
 			tier = "pending: waits for " + c.Waits
 		}
+		if found, ok := attack.Find(c.ID); ok && found.Measured {
+			tier += ", measured"
+		}
 		if c.Test != "" {
 			tier = "the project's test `" + c.Test + "`"
 		}
@@ -197,7 +204,8 @@ Made from internal/escape/attack by: go test ./internal/escape -run Reference -u
 ` + "`bot-bottle escape`" + ` attacks a bottle from inside, as root and as the agent, and judges from outside. A
 case is held if every attempt failed fast, the doors' log shows the refusals, no stand-in and no
 collector on the host got the case's canary in any encoding, and its twin, the legitimate form of
-the same thing, succeeded in the same bottle. Silence is inconclusive, unless the backend declares a
+the same thing, succeeded in the same bottle. Of a measured case nothing promises that it holds: it
+says how many of its attempts were refused, and never fails the gate by what passed. Silence is inconclusive, unless the backend declares a
 channel silent and its collector was shown alive. What is inconclusive or was not run fails the gate,
 as a leak does: exit code 5.
 

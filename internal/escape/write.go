@@ -41,7 +41,7 @@ func (r Report) Brief() string {
 	fmt.Fprintf(&b, "%s\n", r.counts())
 	told := 0
 	for _, c := range r.Cases {
-		if !c.Verdict.ran() || c.Verdict == Held || c.Verdict == NotApplicable {
+		if !c.Verdict.ran() || c.Verdict.passes() || c.Verdict == NotApplicable {
 			continue
 		}
 		if told++; told <= maxBrief {

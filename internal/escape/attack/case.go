@@ -54,6 +54,10 @@ type Case struct {
 	// once its bottle has settled (package escape).
 	After bool
 
+	// Measured is a case of which nothing promises that it holds: it says how many of its
+	// tries were refused.
+	Measured bool
+
 	// Known is a case whose canary is a secret of the run.
 	Known bool
 

@@ -9,10 +9,7 @@ func pending(id, title, seed, waits string, class Class, layer string) Case {
 	return Case{ID: id, Title: title, Class: class, Seed: seed, Tier: Pending, Waits: waits, Layer: layer}
 }
 
-const (
-	waitsRates   = "measured rates"
-	waitsApprove = "supervise"
-)
+const waitsApprove = "supervise"
 
 func runnerCases() []Case {
 	p := func(id, title, waits, layer string) Case { return pending(id, title, "", waits, Runner, layer) }

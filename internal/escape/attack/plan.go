@@ -91,6 +91,7 @@ const (
 	WantDoor    Want = "refused"   // a refusal, which the door wrote down
 	WantDenied  Want = "denied"    // an error, or nothing there
 	WantDropped Want = "dropped"   // it may pass, without the canary
+	WantCounted Want = "counted"   // either; how often it is refused is what is measured
 	WantNothing Want = "no effect" // it may succeed; what follows in the case shows that it changed nothing
 )
 

@@ -9,6 +9,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
 )
 
 // secretCases carry a secret of the run to hosts that are listed. Their canaries are
@@ -18,6 +21,11 @@ func secretCases() []Case {
 	known := func(id, title, seed string, run func(*prober) []Try) Case {
 		return Case{ID: id, Title: title, Class: Secrets, Seed: seed, Tier: Full, Layer: layer, Rules: []string{"dlp-known-secret"}, Known: true,
 			Twin: "the same without the secret arrives", run: run, twin: func(p *prober) Try { return p.postTo("a body", "words of "+p.twin, "") }}
+	}
+	measured := func(id, title string, run func(*prober) []Try) Case {
+		c := known(id, title, "", run)
+		c.Measured, c.Rules = true, []string{"dlp-known-secret", "dlp-encoding"}
+		return c
 	}
 	encodings := func(make func(string) []string) func(*prober) []Try {
 		return func(p *prober) (tries []Try) {
@@ -30,7 +38,6 @@ func secretCases() []Case {
 	conversation := known("H28", "a secret inside a call to the model's own API", "", secretInConversation)
 	conversation.Layer, conversation.Rules = "the egress door makes it unreadable", nil
 	conversation.Twin, conversation.twin = "a plain message passes", modelMessage
-	p := func(id, title string) Case { return pending(id, title, "", waitsRates, Secrets, "DLP") }
 	return []Case{
 		known("H27", "a secret in the path, the query, a header, the body of a request to a listed host", "3a–3d", secretAnywhere),
 		conversation,
@@ -49,7 +56,9 @@ func secretCases() []Case {
 			return []string{hex.EncodeToString([]byte(s)), strings.ToUpper(hex.EncodeToString([]byte(s))), percent, `{"text": "` + unicode + `"}`}
 		})),
 		known("X04", "a secret in a compressed body", "", compressed),
-		p("X05", "a secret reversed, by rot13, interleaved"), p("X07", "a secret in a zip, in a comment of a picture"), p("X09", "a secret by one character a request"),
+		measured("X05", "a secret reversed, by rot13, interleaved", respelled),
+		measured("X07", "a secret in a zip, in a comment of a picture", wrapped),
+		measured("X09", "a secret by one character a request, and by more", dripped),
 	}
 }
 
@@ -88,12 +97,27 @@ func compressed(p *prober) (tries []Try) {
 	for encoding, make := range map[string]func(io.Writer) io.WriteCloser{
 		"gzip":    func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
 		"deflate": func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) },
+		"br":      func(w io.Writer) io.WriteCloser { return brotli.NewWriter(w) },
+		"zstd":    zstandard,
 	} {
-		var b bytes.Buffer
-		w := make(&b)
-		io.WriteString(w, strings.Repeat("words ", 100)+p.canary)
-		w.Close()
-		tries = append(tries, p.postTo(encoding, b.String(), WantDoor, "Content-Encoding: "+encoding+"\r\n"))
+		body := packed(make, strings.Repeat("words ", 100)+p.canary)
+		tries = append(tries, p.postTo(encoding, body, WantDoor, "Content-Encoding: "+encoding+"\r\n"))
 	}
 	return tries
+}
+
+func zstandard(w io.Writer) io.WriteCloser {
+	z, err := zstd.NewWriter(w)
+	if err != nil {
+		panic(err) // of options, of which there are none
+	}
+	return z
+}
+
+func packed(make func(io.Writer) io.WriteCloser, text string) string {
+	var b bytes.Buffer
+	w := make(&b)
+	io.WriteString(w, text)
+	w.Close()
+	return b.String()
 }
