@@ -31,6 +31,7 @@ test: setup check test-slow ## everything that runs before a change lands
 
 test-slow: build
 	CGO_ENABLED=0 $(GO) test ./runner/ledger
+	CGO_ENABLED=0 $(GO) test -run Gitleaks ./internal/doors/dlp
 	CGO_ENABLED=0 $(GO) test -timeout 20m $(SLOW)
 	CGO_ENABLED=0 $(GO) test -timeout 10m ./e2e/smolmachines
 	cd e2e/forge && $(GO) vet ./... && $(GO) test -timeout 30m ./...
