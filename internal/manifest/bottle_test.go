@@ -168,11 +168,10 @@ func TestWhatIsWrongInARoute(t *testing.T) {
 		"host: a.example\nconnect_to: 127.0.0.1:80": "error: dev.md:5: egress.routes[0].connect_to: connecting to \"127.0.0.1\": it is loopback (RFC 1122) and the route's addresses don't hold it\n" +
 			"hint: write host:port; a non-public address has to be listed in `addresses`",
 		"host: a.example\nca_file: \"\"":                         "error: dev.md:5: egress.routes[0].ca_file: it is empty",
-		"host: a.example\ndlp: {inbound_detectors: false}":       "error: dev.md:5: egress.routes[0].dlp.inbound_detectors: this build can't enforce the scanning of answers yet\nhint: remove the key; what isn't enforced must not look as if it were",
 		"host: a.example\ndlp: {outbound_on_match: ask}":         "error: dev.md:5: egress.routes[0].dlp.outbound_on_match: \"ask\" is none\nhint: write one of supervise, redact, block",
-		"host: a.example\ndlp: {outbound_detectors: [patterns]}": "error: dev.md:5: egress.routes[0].dlp.outbound_detectors: \"patterns\" is no detector\nhint: write some of known_secrets, token_patterns, or false for none",
+		"host: a.example\ndlp: {outbound_detectors: [patterns]}": "error: dev.md:5: egress.routes[0].dlp.outbound_detectors: \"patterns\" is no detector\nhint: write some of known_secrets, token_patterns, entropy, or false for none",
 		"host: a.example\ndlp: {outbound_detectors: []}":         "error: dev.md:5: egress.routes[0].dlp.outbound_detectors: it is empty\nhint: write false for none",
-		"host: a.example\ndlp: {outbound_detectors: true}":       "error: dev.md:5: egress.routes[0].dlp.outbound_detectors: true is not a list of detectors\nhint: remove the key to use every detector",
+		"host: a.example\ndlp: {outbound_detectors: true}":       "error: dev.md:5: egress.routes[0].dlp.outbound_detectors: true is not a list of detectors\nhint: remove the key for the usual ones",
 	}
 	yamls := map[string]string{}
 	for lines, want := range cases {

@@ -59,6 +59,7 @@ type ShownRoute struct {
 
 type shownDLP struct {
 	Detectors any    `json:"outbound_detectors,omitempty"` // a list, or false
+	Inbound   any    `json:"inbound_detectors,omitempty"`  // false, or nil for the usual one
 	OnMatch   string `json:"outbound_on_match,omitempty"`
 }
 
@@ -183,11 +184,17 @@ func showDLP(r policy.Route) *shownDLP {
 	}
 	shown := &shownDLP{OnMatch: r.DLP.OnMatch}
 	used := slices.DeleteFunc(slices.Clone(policy.Detectors), func(d string) bool { return !r.Uses(d) })
+	if r.WarnsOfEntropy() {
+		used = append(used, policy.DetectorEntropy)
+	}
 	switch {
 	case len(used) == 0:
 		shown.Detectors = false
-	case len(used) < len(policy.Detectors):
+	case !slices.Equal(used, policy.Detectors):
 		shown.Detectors = used
+	}
+	if !r.Uses(policy.DetectorInjection) {
+		shown.Inbound = false
 	}
 	return shown
 }

@@ -39,6 +39,8 @@ const (
 	EgressUnpriced   Point = "egress-unpriced"    // a model without a price passes under limits.cost
 	DLPKnown         Point = "known-unscanned"    // requests are not looked at for the run's own secrets
 	DLPPatterns      Point = "patterns-unscanned" // requests are not looked at by gitleaks' rules
+	DLPAnswers       Point = "answers-unscanned"  // answers are not looked at for injections
+	DLPTokens        Point = "tokens-unmasked"    // answers may show the tokens that the door adds
 	SidecarFiles     Point = "sidecar-files"      // the sidecar may read the host's files
 	DoorAnyUser      Point = "door-any-user"      // any user of the host may connect to a door
 	LimitPIDs        Point = "limit-pids"         // the guest's processes are not limited

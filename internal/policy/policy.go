@@ -90,6 +90,7 @@ type Route struct {
 // looks for everything.
 type DLP struct {
 	Off     []string `json:"off,omitempty"`      // detectors that are not used, of the Detector constants
+	Entropy bool     `json:"entropy,omitempty"`  // warn of what looks random
 	OnMatch string   `json:"on_match,omitempty"` // one of the OnMatch constants; empty: the route's default
 }
 
@@ -99,7 +100,13 @@ const (
 	DetectorPatterns = "token_patterns" // what gitleaks' rules take for a secret
 )
 
-// Detectors are all of them.
+// Detectors by which nothing, or nothing of what leaves, is refused.
+const (
+	DetectorEntropy   = "entropy"                   // warns of what looks random; used only where it is listed
+	DetectorInjection = "naive_injection_detection" // what in an answer speaks to an agent
+)
+
+// Detectors are all by which a request is refused.
 var Detectors = []string{DetectorKnown, DetectorPatterns}
 
 // What becomes of a request in which something was found.
@@ -113,6 +120,13 @@ const (
 func (r *Route) Uses(detector string) bool {
 	return r.DLP == nil || !slices.Contains(r.DLP.Off, detector)
 }
+
+// WarnsOfEntropy tells whether what looks random in what leaves is told.
+func (r *Route) WarnsOfEntropy() bool { return r.DLP != nil && r.DLP.Entropy }
+
+// LooksIn tells whether the route's answers are looked at for injections. A model's are
+// not: they are what the agent is to do.
+func (r *Route) LooksIn() bool { return r.Model == nil && r.Uses(DetectorInjection) }
 
 // OnMatch is what becomes of a request of the route in which something was found. To a
 // model a whole conversation is sent each time, so that its default is to redact.

@@ -10,6 +10,8 @@ var allowing = map[string]string{
 	"model-feature":       "agent_provider: {allow: [FEATURE]}",
 	"dlp-known-secret":    "egress: {routes: [{host: HOST, dlp: {outbound_detectors: [token_patterns]}}]}",
 	"dlp-pattern":         "egress: {routes: [{host: HOST, dlp: {outbound_detectors: [known_secrets]}}]}",
+	"dlp-encoding":        "egress: {routes: [{host: HOST, dlp: {outbound_detectors: false}}]}",
+	"dlp-injection":       "egress: {routes: [{host: HOST, dlp: {inbound_detectors: false}}]}",
 	"limits.requests":     "limits: {requests: NUMBER}",
 	"limits.egress_bytes": "limits: {egress_bytes: SIZE}",
 	"limits.tokens":       "limits: {tokens: NUMBER}",

@@ -27,6 +27,7 @@ type Door struct {
 	Open     int64         `json:"open"`     // allowed, but no end was recorded
 	Stripped int64         `json:"stripped"` // allowed after the agent's own credentials were removed
 	Rules    []RuleCount   `json:"rules,omitempty"`
+	Warnings []RuleCount   `json:"warnings,omitempty"` // rules that found something in what passed
 	Routes   []RouteCount  `json:"routes,omitempty"`
 }
 
@@ -77,6 +78,7 @@ type counter struct {
 type doorCount struct {
 	Door
 	rules  map[string]int64
+	warned map[string]int64
 	routes map[string]*RouteCount
 }
 
@@ -115,11 +117,26 @@ func (c *counter) end(line decision.Line) {
 	if line.Error != "" {
 		p.door.Broken++
 	}
+	if heldBack(line.Rule) {
+		p.door.rules[policyWord(line.Rule)]++
+	}
+	for _, rule := range line.Warned[:min(len(line.Warned), maxWarned)] {
+		p.door.warned[policyWord(rule)]++
+	}
 	if p.route != nil {
 		p.route.Sent += line.Sent
 		p.route.Received += line.Received
 		p.route.Slowest = max(p.route.Slowest, line.Duration)
 	}
+}
+
+// maxWarned is more than there are rules that warn.
+const maxWarned = 8
+
+// heldBack tells whether a rule broke a request off by what was found in it, or because
+// something was used up; others tell of a connection that failed.
+func heldBack(rule string) bool {
+	return strings.HasPrefix(rule, "dlp-") || strings.HasPrefix(rule, "limits.")
 }
 
 func (c *counter) passage(line decision.Line) passage {
@@ -145,7 +162,7 @@ func (c *counter) door(name decision.Door) *doorCount {
 			return d
 		}
 	}
-	d := &doorCount{Door: Door{Name: name}, rules: map[string]int64{}, routes: map[string]*RouteCount{}}
+	d := &doorCount{Door: Door{Name: name}, rules: map[string]int64{}, warned: map[string]int64{}, routes: map[string]*RouteCount{}}
 	c.doors = append(c.doors, d)
 	return d
 }
@@ -157,21 +174,27 @@ func (c *counter) sum() Doors {
 	}
 	all := Doors{Dropped: c.dropped}
 	for _, d := range c.doors {
-		for rule, n := range d.rules {
-			d.Rules = append(d.Rules, RuleCount{Rule: rule, Count: n})
-		}
+		d.Rules, d.Warnings = counts(d.rules), counts(d.warned)
 		for _, r := range d.routes {
 			d.Routes = append(d.Routes, *r)
 		}
-		slices.SortFunc(d.Rules, func(a, b RuleCount) int {
-			return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Rule, b.Rule))
-		})
 		slices.SortFunc(d.Routes, func(a, b RouteCount) int {
 			return cmp.Or(cmp.Compare(b.Allowed, a.Allowed), cmp.Compare(a.Route, b.Route))
 		})
 		all.Doors = append(all.Doors, d.Door)
 	}
 	return all
+}
+
+// counts orders rules, the busiest first.
+func counts(of map[string]int64) (list []RuleCount) {
+	for rule, n := range of {
+		list = append(list, RuleCount{Rule: rule, Count: n})
+	}
+	slices.SortFunc(list, func(a, b RuleCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Rule, b.Rule))
+	})
+	return list
 }
 
 // policyWordBytes bounds a rule or a route: a DNS name has up to 253 characters

@@ -146,6 +146,7 @@ func (m *markdown) doors(d Doors) {
 		m.line("**%s**: %s", door.Name, door.summary())
 		m.routes(door.Routes)
 		m.rules(door.Rules)
+		m.warnings(door.Warnings)
 		m.line("")
 	}
 	if d.Dropped > 0 {
@@ -192,6 +193,15 @@ func (m *markdown) rules(rules []RuleCount) {
 			line = "`" + allowed + "`"
 		}
 		m.line("| `%s` | %d | %s |", policyWord(r.Rule), r.Count, line)
+	}
+}
+
+func (m *markdown) warnings(rules []RuleCount) {
+	for i, r := range rules {
+		if i == 0 {
+			m.line("")
+		}
+		m.line("- warned of `%s` in what passed, %d×", policyWord(r.Rule), r.Count)
 	}
 }
 

@@ -138,6 +138,9 @@ func (t *table) doors(d Doors) {
 		for _, r := range door.Rules {
 			t.row("  "+t.style.Red("refused"), policyWord(r.Rule), fmt.Sprintf("%d×", r.Count))
 		}
+		for _, r := range door.Warnings {
+			t.row("  "+t.style.Yellow("warned of"), policyWord(r.Rule), fmt.Sprintf("%d×", r.Count))
+		}
 	}
 	if d.Dropped > 0 {
 		t.row(t.style.Yellow(fmt.Sprintf("the log was full, %s not counted", term.Count(d.Dropped, "line", ""))))

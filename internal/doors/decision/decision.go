@@ -66,9 +66,10 @@ type Line struct {
 	Received int64         `json:"received,omitempty"` // end: body bytes towards the guest
 	Duration time.Duration `json:"duration,omitempty"` // end: nanoseconds since the verdict
 	Error    string        `json:"error,omitempty"`
-	Usage    *Usage        `json:"usage,omitempty"` // end: what a call to a model's API took
-	Moved    []Moved       `json:"moved,omitempty"` // end: what a push changed upstream; of many the first
-	Count    int64         `json:"count,omitempty"` // dropped: how many
+	Usage    *Usage        `json:"usage,omitempty"`  // end: what a call to a model's API took
+	Warned   []string      `json:"warned,omitempty"` // end: rules that found something in what passed
+	Moved    []Moved       `json:"moved,omitempty"`  // end: what a push changed upstream; of many the first
+	Count    int64         `json:"count,omitempty"`  // dropped: how many
 }
 
 // Moved is a ref that the upstream of the git-gate took.

@@ -25,6 +25,10 @@ const (
 	RulePattern  = "dlp-pattern"      // what gitleaks takes for one
 	RuleEncoding = "dlp-encoding"     // it can't be looked into
 	RuleBroken   = "dlp-broken"       // it could not be looked at to the end
+
+	RuleInjection = "dlp-injection" // an answer, or a warning of one: it speaks to an agent
+	RuleToken     = "dlp-token"     // an answer that holds the door's token where it can't be masked
+	RuleEntropy   = "dlp-entropy"   // a warning: something looks random
 )
 
 // Lead is how many letters and digits, which may be the beginning of a secret, a stream
@@ -44,7 +48,8 @@ type Scanner struct {
 	unusable []needles.Unusable
 	patterns func() (*scan.Scanner, error) // loaded when first needed: it takes 30 ms
 	cleared  cleared
-	undoing  atomic.Int32 // bodies whose encoding is being undone
+	undoing  atomic.Int32 // bodies of requests whose encoding is being undone
+	answers  atomic.Int32 // and of answers
 }
 
 // New makes a scanner.
@@ -78,18 +83,18 @@ func looks(route *policy.Route, detector string) bool {
 
 // looksAtAll tells whether there is anything to look for.
 func looksAtAll(route *policy.Route) bool {
-	return looks(route, policy.DetectorKnown) || looks(route, policy.DetectorPatterns)
+	return looks(route, policy.DetectorKnown) || looks(route, policy.DetectorPatterns) || route.WarnsOfEntropy()
 }
 
 // Request looks at where a request goes and at its header.
 func (s *Scanner) Request(route *policy.Route, head *http.Request) error {
-	if webSocket(head) {
+	if webSocket(head.Header) {
 		head.Header.Del("Sec-WebSocket-Extensions") // or the frames were compressed
 	}
 	if route.Auth != nil {
 		head.Header.Set("Accept-Encoding", "identity") // so that the token is seen if it comes back
 	}
-	if encoding := encodingOf(head); encoding != "" && looksAtAll(route) {
+	if encoding := encodingOf(head.Header); encoding != "" && looksAtAll(route) {
 		if err := checkEncoding(route, encoding); err != nil {
 			return err
 		}
@@ -105,8 +110,8 @@ func (s *Scanner) Trailer(route *policy.Route, trailer http.Header) error {
 	return s.find(route, fieldsText(route, trailer), "the trailer of the request")
 }
 
-func webSocket(head *http.Request) bool {
-	return strings.EqualFold(head.Header.Get("Upgrade"), "websocket")
+func webSocket(header http.Header) bool {
+	return strings.EqualFold(header.Get("Upgrade"), "websocket")
 }
 
 // headText is what of a head is looked at: all but fields in which the route lets the
@@ -172,9 +177,6 @@ func (s *Scanner) rules(text []byte) ([]scan.Finding, error) {
 	}
 	return patterns.Text(context.Background(), string(text))
 }
-
-// Response has nothing to say of an answer's head.
-func (s *Scanner) Response(*policy.Route, *http.Response) error { return nil }
 
 // knownFound refuses for a secret of the run.
 func (s *Scanner) knownFound(route *policy.Route, m needles.Match, where string) error {

@@ -1,5 +1,5 @@
 // Package dlp looks for secrets in what leaves by the egress door, and for the door's
-// own tokens in what comes back. It is an egress.Scanner.
+// own tokens and words that mean to take an agent over in what comes back. It is an egress.Scanner.
 //
 //	s, err := dlp.New(dlp.Options{Known: secrets, Tokens: injected})
 //	door, err := egress.New(egress.Options{Scanner: s, …})
@@ -14,7 +14,8 @@
 //     and its neighbour;
 //   - a body whose encoding it can't undo is refused;
 //   - an error of its own refuses the request;
-//   - a token that the door adds comes back masked, where an answer isn't compressed.
+//   - a token that the door adds comes back masked, or not at all;
+//   - of an answer that has several phrases of an injection, what follows them doesn't come.
 //
 // It does not promise to find a secret that is encrypted, spelt in a way that package
 // needles doesn't know, or sent a few characters at a time in many requests. Fields in

@@ -19,8 +19,8 @@ const (
 
 // encodingOf gives the encodings of a body, of all fields that name some (RFC 9110,
 // section 5.3); empty: none.
-func encodingOf(head *http.Request) string {
-	encoding := strings.Join(head.Header.Values("Content-Encoding"), ",")
+func encodingOf(header http.Header) string {
+	encoding := strings.Join(header.Values("Content-Encoding"), ",")
 	if strings.EqualFold(strings.TrimSpace(encoding), "identity") {
 		return ""
 	}
@@ -43,6 +43,7 @@ type body struct {
 	s        *Scanner
 	route    *policy.Route
 	encoding string // that is declared
+	warn     func(string)
 	look     looker // nil until it is known
 }
 
@@ -62,7 +63,7 @@ func (b *body) see(held []byte, fresh int) (int, error) {
 
 func (b *body) choose(begins decode.Beginning) error {
 	if b.encoding == "" && (begins == decode.Plain || begins == decode.Undecided) {
-		b.look = b.s.outbound(b.route)
+		b.look = b.s.outbound(b.route, b.warn)
 		return nil
 	}
 	e, err := b.s.encoded(b.route, b.encoding)
@@ -108,10 +109,10 @@ type encoded struct {
 }
 
 func (s *Scanner) encoded(route *policy.Route, encoding string) (*encoded, error) {
-	e := &encoded{s: s, route: route, sent: s.outbound(route)}
+	e := &encoded{s: s, route: route, sent: s.outbound(route, nil)}
 	e.sent.refuses = true // what is compressed can't be changed in its place
 	for i := range e.undone {
-		e.undone[i] = s.outbound(route)
+		e.undone[i] = s.outbound(route, nil)
 		e.undone[i].refuses = true
 	}
 	var err error

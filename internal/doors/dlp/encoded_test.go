@@ -189,7 +189,7 @@ func TestALargeCompressedBodyPassesAsItComes(t *testing.T) {
 		body := packed(pack, words(2<<20))
 		from, to := io.Pipe()
 		go io.WriteString(to, body[:len(body)/2]) // and no more
-		stream := s.Stream(knownOnly(), declared(t, encoding), egress.Upstream, from)
+		stream := s.Stream(knownOnly(), declared(t, encoding).Header, egress.Upstream, from, unwarned)
 		got, err := io.ReadFull(stream, make([]byte, len(body)/4))
 		if err != nil {
 			t.Errorf("%s: after %d bytes: %v", encoding, got, err)
@@ -209,7 +209,7 @@ func TestABodyIsLetGoWhileItIsRead(t *testing.T) {
 	var sources []*io.PipeWriter
 	for range maxUndoing {
 		from, to := io.Pipe()
-		stream := s.Stream(route(), declared(t, "gzip"), egress.Upstream, from)
+		stream := s.Stream(route(), declared(t, "gzip").Header, egress.Upstream, from, unwarned)
 		streams, sources = append(streams, stream), append(sources, to)
 		go io.ReadAll(stream)
 		body := packed(packers["gzip"], "words")

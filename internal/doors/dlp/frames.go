@@ -19,8 +19,8 @@ type frames struct {
 	came uint64  // those that came before
 }
 
-func (s *Scanner) frames(route *policy.Route) *frames {
-	f := &frames{text: s.outbound(route)}
+func (s *Scanner) frames(route *policy.Route, warn func(string)) *frames {
+	f := &frames{text: s.outbound(route, warn)}
 	f.text.refuses = true
 	return f
 }

@@ -20,16 +20,16 @@ const chunk = 32 << 10
 const maxHeld = 64 << 10
 
 // Stream looks at a body, or one direction of a WebSocket.
-func (s *Scanner) Stream(route *policy.Route, request *http.Request, d egress.Direction, stream io.Reader) io.Reader {
+func (s *Scanner) Stream(route *policy.Route, header http.Header, d egress.Direction, stream io.Reader, warn func(string)) io.Reader {
 	switch {
-	case d == egress.Downstream && route.Auth == nil, d == egress.Upstream && !looksAtAll(route):
-		return stream
 	case d == egress.Downstream:
-		return &reader{from: stream, look: &reflected{place{m: s.tokens.Stream()}}}
-	case webSocket(request):
-		return &reader{from: stream, look: s.frames(route)}
+		return s.answered(route, header, stream, warn)
+	case !looksAtAll(route):
+		return stream
+	case webSocket(header):
+		return &reader{from: stream, look: s.frames(route, warn)}
 	}
-	return &reader{from: stream, look: &body{s: s, route: route, encoding: encodingOf(request)}}
+	return &reader{from: stream, look: &body{s: s, route: route, encoding: encodingOf(header), warn: warn}}
 }
 
 // looker looks at the bytes of a stream, in their order. It may change held, which is
@@ -161,15 +161,24 @@ type outbound struct {
 	tail  []byte // the last of what was seen
 	// refuses says that nothing can be made unreadable in its place.
 	refuses bool
+	entropy *entropy // nil: it is not looked for
 }
 
-func (s *Scanner) outbound(route *policy.Route) *outbound {
-	return &outbound{place: place{m: s.known.Stream()}, s: s, route: route}
+// outbound looks at a text; with warn, which may be nil, also for what looks random.
+func (s *Scanner) outbound(route *policy.Route, warn func(string)) *outbound {
+	o := &outbound{place: place{m: s.known.Stream()}, s: s, route: route}
+	if warn != nil && route.WarnsOfEntropy() {
+		o.entropy = &entropy{warn: warn}
+	}
+	return o
 }
 
 const inBody = "the body of the request"
 
 func (o *outbound) see(held []byte, fresh int) (keep int, err error) {
+	if o.entropy != nil {
+		o.entropy.see(held[len(held)-fresh:])
+	}
 	if keep, err = o.known(held, fresh); err == nil {
 		err = o.patterns(held[len(held)-fresh:])
 	}
@@ -219,16 +228,15 @@ func (o *outbound) patterns(fresh []byte) error {
 // reflected masks tokens in what comes back.
 type reflected struct{ place }
 
-func (r *reflected) see(held []byte, fresh int) (int, error) {
+func (r *reflected) see(held []byte, fresh int) (keep int) {
 	for _, m := range r.write(held, fresh) {
 		r.mask(m, held)
 	}
-	return r.safe(), nil
+	return r.safe()
 }
 
-func (r *reflected) end(held []byte) error {
+func (r *reflected) end(held []byte) {
 	for _, m := range r.m.Close() {
 		r.mask(m, held)
 	}
-	return nil
 }

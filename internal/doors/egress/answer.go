@@ -58,7 +58,7 @@ func writeHead(w *bufio.Writer, code int, header http.Header) {
 }
 
 // respond passes the upstream's answer on as it comes.
-func (x *exchange) respond(out *http.Request, response *http.Response) error {
+func (x *exchange) respond(response *http.Response) error {
 	x.answer.final()
 	header := response.Header
 	x.clean(header)
@@ -75,8 +75,14 @@ func (x *exchange) respond(out *http.Request, response *http.Response) error {
 			return err
 		}
 	}
-	stream := x.c.door.options.Scanner.Stream(x.decision.Route, out, Downstream, x.metered(response))
+	stream := x.answered(response.Header, x.metered(response))
+	defer stream.Close()
 	return x.deliver(stream, response, framing)
+}
+
+// answered gives the upstream's bytes as the guest may have them.
+func (x *exchange) answered(header http.Header, stream io.Reader) scanned {
+	return scanned{x, x.c.door.options.Scanner.Stream(x.decision.Route, header, Downstream, struct{ io.Reader }{stream}, x.warned.add)}
 }
 
 // clean removes from an answer's header or trailer what is not for the guest.
@@ -148,6 +154,9 @@ func (x *exchange) deliver(stream io.Reader, response *http.Response, f framing)
 		return io.ErrUnexpectedEOF
 	}
 	x.clean(response.Trailer)
+	if err := x.c.door.options.Scanner.Answer(x.decision.Route, response.Trailer); err != nil {
+		return x.withhold(err)
+	}
 	return w.end(response.Trailer)
 }
 

@@ -50,7 +50,7 @@ func (x *exchange) scan(out *http.Request, stream io.Reader) io.ReadCloser {
 	if x.call != nil {
 		return io.NopCloser(stream)
 	}
-	return scanned{x, x.c.door.options.Scanner.Stream(x.decision.Route, out, Upstream, stream)}
+	return scanned{x, x.c.door.options.Scanner.Stream(x.decision.Route, out.Header, Upstream, stream, x.warned.add)}
 }
 
 // Read passes the scanned body on.

@@ -194,14 +194,15 @@ func (withholding) Request(_ *policy.Route, head *http.Request) error {
 	return nil
 }
 
-func (withholding) Response(_ *policy.Route, head *http.Response) error {
-	if head.Header.Get("X-Canary") != "" {
+func (withholding) Answer(_ *policy.Route, fields http.Header) error {
+	if fields.Get("X-Canary") != "" {
 		return errCanary
 	}
 	return nil
 }
 
-func (withholding) Stream(_ *policy.Route, _ *http.Request, d Direction, stream io.Reader) io.Reader {
+func (withholding) Stream(_ *policy.Route, _ http.Header, d Direction, stream io.Reader, warn func(string)) io.Reader {
+	warn("seen")
 	return replacing{stream, d}
 }
 
@@ -231,6 +232,9 @@ func TestScannerSeesHeadsAndStreamsOfBothDirections(t *testing.T) {
 	w := openWith(t, Options{Policy: bottle(1, up.route("api.example.com", anyMethod, withToken)), Scanner: withholding{}})
 	if status, body := w.do("POST", "https://api.example.com/", strings.NewReader("a canary")); status != 200 || body != "got a UPWARD, ANSWER" {
 		t.Errorf("got %d %q", status, body)
+	}
+	if end := w.ended(t, 1); !slices.Equal(end.Warned, []string{"seen"}) {
+		t.Errorf("warned of %v", end.Warned)
 	}
 	if status, _ := w.get("https://api.example.com/?q=canary"); status != 403 {
 		t.Errorf("got %d", status)

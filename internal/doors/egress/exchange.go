@@ -39,6 +39,8 @@ type exchange struct {
 	modelBytes int64 // held of Limits.ModelMemory
 	call       *call // to a model's API; nil for other requests
 
+	warned warnings
+
 	sent, received atomic.Int64
 	whole          bool     // the guest has a whole answer
 	told           *refusal // what the guest was answered in the upstream's place; nil: nothing
@@ -178,6 +180,9 @@ func (x *exchange) pass(ctx context.Context, out *http.Request) (status int, err
 		}
 		own := http.Header(header).Clone()
 		x.clean(own)
+		if err := x.c.door.options.Scanner.Answer(x.decision.Route, own); err != nil {
+			return scanError{err}
+		}
 		return x.answer.inform(code, own)
 	}}
 	response, err := x.upstream.transport.RoundTrip(out.WithContext(httptrace.WithClientTrace(out.Context(), trace)))
@@ -189,7 +194,7 @@ func (x *exchange) pass(ctx context.Context, out *http.Request) (status int, err
 		return x.failed(ctx, cause)
 	}
 	x.idle.Reset(x.c.door.options.Limits.IdleTime)
-	if err := x.c.door.options.Scanner.Response(x.decision.Route, response); err != nil {
+	if err := x.c.door.options.Scanner.Answer(x.decision.Route, response.Header); err != nil {
 		return x.failed(ctx, scanError{err})
 	}
 	switch code := response.StatusCode; {
@@ -198,7 +203,7 @@ func (x *exchange) pass(ctx context.Context, out *http.Request) (status int, err
 	case code < http.StatusOK:
 		return x.failed(ctx, fmt.Errorf("reading the answer: status %d is not final", code))
 	}
-	err = x.respond(out, response)
+	err = x.respond(response)
 	x.whole = err == nil
 	return response.StatusCode, err
 }
@@ -268,7 +273,7 @@ func (x *exchange) end(ctx context.Context, id uint64, status int, err error) {
 		}
 		l.Rule, l.Error = ref.rule, bounded(err.Error(), maxLineError)
 	}
-	l.Usage = x.settleCall(err == nil)
+	l.Usage, l.Warned = x.settleCall(err == nil), x.warned.all()
 	x.c.door.options.Log.End(id, l)
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
+	"sync"
 
 	"github.com/bot-bottle/action/internal/policy"
 )
@@ -33,15 +35,16 @@ type Scanner interface {
 	// Whole gives what is sent in place of the body of a request to a model, which
 	// doesn't go through Stream. An error refuses the request.
 	Whole(route *policy.Route, body []byte) ([]byte, error)
-	// Response sees an answer's head before the guest does, with the body
-	// unread, and may edit it as Request may. An error withholds the answer.
-	Response(route *policy.Route, head *http.Response) error
+	// Answer sees the fields of an answer before the guest does, those of its head
+	// and of its trailer, and may edit them. An error withholds the answer.
+	Answer(route *policy.Route, fields http.Header) error
 	// Stream gives what is passed on in place of stream: a body, or one
-	// direction of a WebSocket. An error from reading it breaks the exchange
-	// off. Data must be passed on as it comes, not gathered to the end. Where what
-	// is given for a request's body is an io.Closer, it is closed when no more is
+	// direction of a WebSocket, with the header of the request or of the answer. It
+	// calls warn with a rule, as those of refusals are called, for what passes and is
+	// to be told. An error from reading it breaks the exchange off. Data must be passed on as it comes, not gathered to the end. Where what
+	// is given for a body is an io.Closer, it is closed when no more is
 	// wanted of it, perhaps while a Read hangs.
-	Stream(route *policy.Route, request *http.Request, d Direction, stream io.Reader) io.Reader
+	Stream(route *policy.Route, header http.Header, d Direction, stream io.Reader, warn func(rule string)) io.Reader
 }
 
 // Withheld is why a Scanner lets something not pass. Rule, Message and Hint are for the
@@ -90,6 +93,26 @@ func (s scanned) Close() error {
 	return nil
 }
 
+// warnings gathers the rules that a Scanner warns of. Both directions may.
+type warnings struct {
+	mu    sync.Mutex
+	rules []string
+}
+
+func (w *warnings) add(rule string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Contains(w.rules, rule) {
+		w.rules = append(w.rules, rule)
+	}
+}
+
+func (w *warnings) all() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.rules)
+}
+
 // withhold ends the exchange if err is the Scanner's: the transport would tell another.
 func (x *exchange) withhold(err error) error {
 	if _, ok := errors.AsType[*Withheld](err); ok {
@@ -104,7 +127,7 @@ type passAll struct{}
 func (passAll) Request(*policy.Route, *http.Request) error         { return nil }
 func (passAll) Trailer(*policy.Route, http.Header) error           { return nil }
 func (passAll) Whole(_ *policy.Route, body []byte) ([]byte, error) { return body, nil }
-func (passAll) Response(*policy.Route, *http.Response) error       { return nil }
-func (passAll) Stream(_ *policy.Route, _ *http.Request, _ Direction, stream io.Reader) io.Reader {
+func (passAll) Answer(*policy.Route, http.Header) error            { return nil }
+func (passAll) Stream(_ *policy.Route, _ http.Header, _ Direction, stream io.Reader, _ func(string)) io.Reader {
 	return stream
 }

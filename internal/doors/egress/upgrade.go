@@ -30,9 +30,7 @@ func (x *exchange) upgrade(ctx context.Context, out *http.Request, response *htt
 	}
 	ended := make(chan error, 2)
 	go func() { ended <- x.pump(upstream, spending{x, x.scan(out, x.c.in)}, &x.sent) }()
-	go func() {
-		ended <- x.pump(x.c.conn, x.c.door.options.Scanner.Stream(x.decision.Route, out, Downstream, upstream), &x.received)
-	}()
+	go func() { ended <- x.pump(x.c.conn, x.answered(response.Header, upstream), &x.received) }()
 	err := <-ended
 	upstream.Close()
 	x.c.unblock()

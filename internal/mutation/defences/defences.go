@@ -46,6 +46,8 @@ func Table() []Defence {
 		{"the budget of requests and bytes", p(mutation.EgressNoBudget), nil, []string{"internal/doors/egress TestMutationNoBudgetLetsABottleAskForEver"}},
 		{"the run's own secrets in what leaves", p(mutation.DLPKnown), []string{"H27", "X01"}, []string{"internal/doors/dlp TestMutationKnownLetsASecretOfTheRunOut"}},
 		{"what gitleaks takes for a secret in what leaves", p(mutation.DLPPatterns), nil, []string{"internal/doors/dlp TestMutationPatternsLetsWhatLooksLikeASecretOut"}},
+		{"what in an answer speaks to an agent", p(mutation.DLPAnswers), nil, []string{"internal/doors/dlp TestMutationAnswersLetsAnInjectionIn"}},
+		{"the door's own tokens in an answer", p(mutation.DLPTokens), nil, []string{"internal/doors/dlp TestMutationTokensLetsATokenIn"}},
 		{"the refs that may be pushed", p(mutation.GitAnyRef), []string{"G04"}, []string{"internal/doors/gitgate TestMutationAnyRefLetsAPushChangeMain"}},
 		{"the scan of what is pushed", p(mutation.GitScan), []string{"G05"}, []string{"internal/doors/gitgate TestMutationScanLetsASecretOut"}},
 		{"what a forge or the host would run is not pushed", p(mutation.GitAnyPath), []string{"G12"}, []string{"internal/doors/gitgate TestMutationAnyPathLetsAWorkflowOut"}},
