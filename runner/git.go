@@ -66,7 +66,7 @@ func (r *run) gitConfig() *doors.GitConfig {
 	if len(r.plan.Policy.Git) == 0 {
 		return nil
 	}
-	c := &doors.GitConfig{Known: r.plan.known()}
+	c := &doors.GitConfig{Known: append(r.plan.known(), r.canary.known())}
 	for _, g := range r.plan.Policy.Git {
 		c.Remotes = append(c.Remotes, doors.GitRemote{GitRemote: g.ForRun(r.id), Key: r.plan.Secrets[g.KeyName]})
 	}

@@ -221,11 +221,11 @@ func (r *run) configureSidecar(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.nonce = newNonce()
+	r.nonce, r.canary = newNonce(), r.newCanary()
 	ready, err := r.sidecar.Configure(ctx, doors.Config{
 		Policy: r.plan.Policy,
 		Tokens: r.plan.tokens(),
-		Known:  r.plan.inGuest(),
+		Known:  append(r.plan.inGuest(), r.canary.known()),
 		Nonce:  r.nonce,
 		Peers:  []int{handle.UserID},
 

@@ -55,6 +55,7 @@ type run struct {
 
 	alias   netip.Addr
 	nonce   string
+	canary  canary
 	base    workspace.Base
 	sidecar *doors.Group
 	ready   doors.Ready

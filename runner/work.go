@@ -148,7 +148,7 @@ func (r *run) environment(root bool) []string {
 // secrets enter the guest here and nowhere else.
 func (r *run) agentTask() Task {
 	t := r.plan.Task
-	var env []string
+	env := []string{r.canary.name + "=" + r.canary.value}
 	for _, v := range r.plan.Policy.Env {
 		env = append(env, v.Name+"="+v.Value)
 	}
