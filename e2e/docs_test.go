@@ -75,7 +75,7 @@ func (w *world) types(b pages.Block) {
 }
 
 // wantedCode is the exit code that the block's mark names.
-func wantedCode(t *testing.T, b pages.Block) int {
+func wantedCode(t testing.TB, b pages.Block) int {
 	t.Helper()
 	what, _ := b.Says("run")
 	if what == "" {
