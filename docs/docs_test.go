@@ -294,6 +294,9 @@ var pageName = regexp.MustCompile(`(?:^|[^/\w])(docs/[a-z0-9/-]+\.md)\b`)
 // Hints of the program and comments of the code lead to pages, too.
 func TestThePagesThatTheCodeNamesAreThere(t *testing.T) {
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == "node_modules" {
+			return fs.SkipDir
+		}
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
