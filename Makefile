@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 SLOW   = $(shell $(GO) list ./... | grep -E '/cmd/|/e2e$$|/backends/gvisor/runsc$$')
 QUICK  = $(shell $(GO) list ./... | grep -Ev '/cmd/|/e2e|/backends/gvisor/runsc$$')
 
-.PHONY: build run check test test-slow mutate bench gate fuzz setup clean
+.PHONY: build run check test test-slow mutate bench gate fuzz setup site clean
 
 build: ## bin/bot-bottle, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/bot-bottle ./cmd/bot-bottle
@@ -48,9 +48,12 @@ bench: build ## measure; docs/benchmarks.md says how to read it
 fuzz: ## a minute for each fuzz target
 	@sh tools/fuzz.sh 60s
 
+site: ## the pages of docs as a site, into site/dist; needs Node.js 20 and npm, and follows every link
+	cd site && npm ci --ignore-scripts --no-audit --no-fund && rm -rf dist && npm run build
+
 gate: export BOT_BOTTLE_TEST_STARTS := 30
 gate: export BOT_BOTTLE_TEST_GATE := 1
 gate: test mutate fuzz ## what takes longer; for nightly runs
 
 clean:
-	rm -rf bin
+	rm -rf bin site/dist site/node_modules

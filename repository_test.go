@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -236,73 +235,6 @@ func TestOtherSystemsCompileWithoutTheSandbox(t *testing.T) {
 	cmd.Env = append(os.Environ(), "GOOS=darwin", "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("compiling for darwin: %v\n%s", err, out)
-	}
-}
-
-// inlineLink finds the target of a link or picture of Markdown that is no address of
-// the web; what stands in a fenced block is none.
-var (
-	inlineLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	fenced     = regexp.MustCompile("(?ms)^```.*?^```$")
-	heading    = regexp.MustCompile(`(?m)^#+ (.*)$`)
-	unanchored = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
-)
-
-// anchors gives those of a page's headings, as forges make them.
-func anchors(page string) (all []string) {
-	for _, h := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(page, ""), -1) {
-		all = append(all, strings.ReplaceAll(unanchored.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-"))
-	}
-	return all
-}
-
-// pages lists the Markdown files that people read on a forge.
-func pages(t *testing.T) (list []string) {
-	t.Helper()
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "bin" || path != "." && strings.HasPrefix(d.Name(), ".")) {
-			return fs.SkipDir
-		}
-		if strings.HasSuffix(path, ".md") {
-			list = append(list, path)
-		}
-		return nil
-	})
-	if err != nil || !slices.Contains(list, "README.md") {
-		t.Fatal(list, err)
-	}
-	return list
-}
-
-func TestLinksBetweenPagesResolve(t *testing.T) {
-	for _, page := range pages(t) {
-		text, err := os.ReadFile(page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, link := range inlineLink.FindAllStringSubmatch(fenced.ReplaceAllString(string(text), ""), -1) {
-			if !strings.Contains(link[1], "://") && !strings.HasPrefix(link[1], "mailto:") {
-				checkLink(t, page, link[1])
-			}
-		}
-	}
-}
-
-func checkLink(t *testing.T, page, link string) {
-	t.Helper()
-	path, anchor, _ := strings.Cut(link, "#")
-	target := page
-	if path != "" {
-		target = filepath.Join(filepath.Dir(page), path)
-	}
-	text, err := os.ReadFile(target)
-	if _, gone := os.Stat(target); gone != nil {
-		t.Errorf("%s: the link %q leads nowhere", page, link)
-	} else if anchor != "" && (err != nil || !slices.Contains(anchors(string(text)), anchor)) {
-		t.Errorf("%s: %s has no heading for the link %q", page, target, link)
 	}
 }
 

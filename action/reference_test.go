@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bot-bottle/action/internal/pages"
 	"github.com/bot-bottle/action/internal/report"
 	"github.com/bot-bottle/action/runner"
 	"github.com/goccy/go-yaml"
@@ -119,7 +120,7 @@ func same(t *testing.T, page, want string) {
 func TestReferenceOfTheActionIsUpToDate(t *testing.T) {
 	m := actionFile(t)
 	var b strings.Builder
-	fmt.Fprintf(&b, "# The action's inputs and outputs\n\nMade from action.yml.\n\n    - uses: bot-bottle/action@v1\n      with: { bottle: claude-dev }\n\n## Inputs\n\n| input | default | |\n|---|---|---|\n")
+	fmt.Fprintf(&b, "# The action's inputs and outputs\n\nMade from action.yml.\n\n<!-- not ours: the steps of a job -->\n```yaml\n- uses: bot-bottle/action@v1\n  with: { bottle: claude-dev }\n```\n\n## Inputs\n\n| input | default | |\n|---|---|---|\n")
 	for _, e := range entries(t, m.Inputs) {
 		standard := ""
 		if e.standard != "" {
@@ -214,5 +215,30 @@ func TestTheReadmesWorkflowIsTheOneToCopy(t *testing.T) {
 	decode(t, "../workflows/gitea/agent-on-comment.yml", &file)
 	if got := readmeWorkflow(t); !reflect.DeepEqual(got, file) {
 		t.Errorf("the README has %+v, workflows/gitea has %+v", got, file)
+	}
+}
+
+// The workflows that pages show are ones that a forge takes, with inputs that the
+// action has.
+func TestTheWorkflowsOfThePagesAreSound(t *testing.T) {
+	shown, err := pages.Marked("..", "workflow")
+	if err != nil || len(shown) == 0 {
+		t.Fatal(shown, err)
+	}
+	for _, b := range shown {
+		for _, e := range lintWorkflow(t, []byte(b.Text)) {
+			t.Errorf("%s: %v", b, e)
+		}
+		var w workflow
+		if err := yaml.Unmarshal([]byte(b.Text), &w); err != nil {
+			t.Errorf("%s: %v", b, err)
+		}
+		for _, job := range w.Jobs {
+			for _, s := range job.Steps {
+				if _, err := ParseInputs(s.With); s.Uses == "bot-bottle/action@v1" && err != nil {
+					t.Errorf("%s: %v", b, err)
+				}
+			}
+		}
 	}
 }

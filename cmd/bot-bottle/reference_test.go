@@ -76,9 +76,9 @@ func TestReferenceOfFlagsIsUpToDate(t *testing.T) {
 		if cmd.Short == "" {
 			t.Errorf("%s says nothing of itself", cmd.Name())
 		}
-		fmt.Fprintf(&b, "\n## bot-bottle %s\n\n%s\n\n```\n%s\n```\n", cmd.Use, cmp.Or(cmd.Long, cmd.Short+"."), cmp.Or(cmd.Example, "  bot-bottle "+cmd.Use))
+		fmt.Fprintf(&b, "\n## bot-bottle %s\n\n%s\n\n<!-- tested: cmd/bot-bottle TestTheExamplesOfEachVerbAreTaken -->\n```sh\n%s\n```\n", cmd.Use, cmp.Or(cmd.Long, cmd.Short+"."), cmp.Or(cmd.Example, "  bot-bottle "+cmd.Use))
 		if flags := cmd.NonInheritedFlags().FlagUsages(); flags != "" {
-			fmt.Fprintf(&b, "\n```\n%s```\n", flags)
+			fmt.Fprintf(&b, "\n```text\n%s```\n", flags)
 		}
 	}
 	b.WriteString("\n## Environment\n\n| variable | default | |\n|---|---|---|\n")

@@ -57,6 +57,23 @@ func TestInitWritesABottleThatIsTaken(t *testing.T) {
 	}
 }
 
+// Its help says that an empty flag means none.
+func TestInitWritesABottleForCommandsAlone(t *testing.T) {
+	for preset, rest := range map[string]string{"": "", "npm": "npm"} {
+		dir := t.TempDir()
+		if _, errors, code := verb(t, "init", "--dir", dir, "--name", "plain", "--provider", "", "--repository", "", "--preset", preset); code != runner.ExitOK {
+			t.Fatalf("%d: %s", code, errors)
+		}
+		bottles, err := manifest.ReadBottles([]string{dir}, []string{"plain"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b := bottles[0]; b.Provider != nil || len(b.For) != 0 || strings.Join(b.Presets, " ") != rest {
+			t.Errorf("the bottle is %+v", b)
+		}
+	}
+}
+
 func TestInitNeverWritesOverAFile(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"claude-dev.md", "Claude-Dev.md"} {

@@ -88,7 +88,7 @@ func pullError(ref string, err error, helper bool) error {
 	if helper {
 		return e.WithHint("the credentials are kept by a program, which bot-bottle doesn't start: put a login that may only read into the file itself")
 	}
-	return e.WithHint("the registry wants a login, or has no such image; docs/images.md says where logins are looked for")
+	return e.WithHint("the registry wants a login, or has no such image; docs/backends.md says where logins are looked for")
 }
 
 // FromRegistry leases the image that ref names. One that is asked for by digest

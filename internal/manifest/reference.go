@@ -137,6 +137,7 @@ An agent grants nothing: the bottle says what it may do.
 /etc/bot-bottle/config.yaml, which has to be root's, as its folder has, with nobody else able to write
 it. No environment and no flag takes its place. ` + "`prices`" + ` may stand in prices.yaml beside it instead.
 
+<!-- host -->
 ` + "```yaml" + `
 bottles_dir: /srv/bottles            # where a runner's bottles come from; default: /etc/bot-bottle/bottles
 forges:                              # credentials to ask a forge what a job's own token can't

@@ -16,7 +16,7 @@ import (
 // Starter is a first bottle.
 type Starter struct {
 	Name         string
-	Template     string     // of the provider
+	Template     string     // of the provider; empty: none
 	Token        secret.Ref // of its credential; empty: the provider's default
 	Repositories []string   // of `for`; empty: no job of a runner
 	Presets      []string
@@ -29,9 +29,11 @@ func (s Starter) Text() (string, error) {
 	}
 	var b strings.Builder
 	b.WriteString("---\n")
-	if slices.Contains(BuiltIn(), s.Template) && s.Template != s.Name && s.Token == "" {
+	switch {
+	case s.Template == "" && s.Token == "": // for commands, which need no provider
+	case slices.Contains(BuiltIn(), s.Template) && s.Template != s.Name && s.Token == "":
 		fmt.Fprintf(&b, "extends: %s # the agent CLI and the least of its model's API\n", s.Template)
-	} else {
+	default:
 		fmt.Fprintf(&b, "agent_provider:\n  template: %s\n", s.Template)
 		if s.Token != "" {
 			fmt.Fprintf(&b, "  auth_token: %q # stays on the host; the guest is given a placeholder\n", s.Token)
