@@ -206,7 +206,7 @@ func TestTheSuiteRunsAloneOrBeforeTheAgent(t *testing.T) {
 		t.Errorf("the suite's own requests count as the agent's: %q refused", refused)
 	}
 	s = h.step("full", map[string]string{"escape": "full", "command": "echo worked"})
-	if r := s.do("main"); r.code != 0 || !strings.Contains(r.stdout, "held  H18") || !strings.Contains(r.stdout, "worked") {
+	if r := s.do("main"); r.code != 0 || !strings.Contains(r.stdout, "held      H18") || !strings.Contains(r.stdout, "worked") {
 		t.Error(r)
 	}
 	h.nothingLeft()

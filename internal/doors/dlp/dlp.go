@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/bot-bottle/action/internal/dlp/needles"
 	"github.com/bot-bottle/action/internal/doors/egress"
@@ -39,6 +40,7 @@ const Lead = 8
 type Options struct {
 	Known  []secret.Value // that no request may hold
 	Tokens []secret.Value // that the door adds, and no answer may show
+	Ask    Asker          // for routes that want it; nil: what is found is refused
 }
 
 // Scanner is an egress.Scanner. It is safe for concurrent use.
@@ -48,13 +50,16 @@ type Scanner struct {
 	unusable []needles.Unusable
 	patterns func() (*scan.Scanner, error) // loaded when first needed: it takes 30 ms
 	cleared  cleared
+	ask      Asker
+	askTime  time.Duration
+	approved approvals
 	undoing  atomic.Int32 // bodies of requests whose encoding is being undone
 	answers  atomic.Int32 // and of answers
 }
 
 // New makes a scanner.
 func New(o Options) (*Scanner, error) {
-	s := &Scanner{patterns: sync.OnceValues(func() (*scan.Scanner, error) { return scan.New(nil) })}
+	s := &Scanner{ask: o.Ask, askTime: askTime, patterns: sync.OnceValues(func() (*scan.Scanner, error) { return scan.New(nil) })}
 	var err error
 	if s.known, s.unusable, err = needles.Compile(o.Known, needles.Options{Lead: Lead}); err != nil {
 		return nil, fmt.Errorf("reading the secrets to look for: %w", err)
@@ -147,8 +152,8 @@ func fieldsText(route *policy.Route, fields http.Header) string {
 // made unreadable: it would be another request.
 func (s *Scanner) find(route *policy.Route, text, where string) error {
 	if looks(route, policy.DetectorKnown) {
-		if found := s.spans([]byte(text)); len(found) > 0 {
-			return s.knownFound(route, found[0], where)
+		if err := s.decideKnown(route, s.spans([]byte(text)), where); err != nil {
+			return err
 		}
 	}
 	if !looks(route, policy.DetectorPatterns) {
@@ -158,10 +163,7 @@ func (s *Scanner) find(route *policy.Route, text, where string) error {
 	if err != nil {
 		return broken(err)
 	}
-	if len(found) > 0 {
-		return patternFound(route, found[0], where)
-	}
-	return nil
+	return s.decidePatterns(route, found, where)
 }
 
 // spans gives where a text holds known secrets.
@@ -178,22 +180,6 @@ func (s *Scanner) rules(text []byte) ([]scan.Finding, error) {
 	return patterns.Text(context.Background(), string(text))
 }
 
-// knownFound refuses for a secret of the run.
-func (s *Scanner) knownFound(route *policy.Route, m needles.Match, where string) error {
-	return &egress.Withheld{
-		Rule: RuleKnown, Message: "a secret of this run is in " + where + asked(route), Hint: hint(route, policy.DetectorKnown),
-		Detail: fmt.Errorf("%s in %s, %s", m.Name, where, m.Form),
-	}
-}
-
-// patternFound refuses for what a rule of gitleaks found.
-func patternFound(route *policy.Route, f scan.Finding, where string) error {
-	return &egress.Withheld{
-		Rule: RulePattern, Message: fmt.Sprintf("gitleaks takes something in %s for a secret (rule %s: %s)", where, f.Rule, f.Description) + asked(route),
-		Hint: hint(route, policy.DetectorPatterns), Detail: fmt.Errorf("gitleaks' rule %s in %s", f.Rule, where),
-	}
-}
-
 // unreadable refuses what can't be looked into, whatever the route says of matches.
 func unreadable(route *policy.Route, why error) error {
 	return &egress.Withheld{Rule: RuleEncoding, Message: "the request can't be looked into for secrets: " + why.Error(), Hint: unlooked(route), Detail: why}
@@ -202,14 +188,6 @@ func unreadable(route *policy.Route, why error) error {
 // broken refuses because of an error of our own.
 func broken(err error) error {
 	return &egress.Withheld{Rule: RuleBroken, Message: "the request could not be looked at to its end", Detail: errors.Join(errors.New("looking for secrets"), err)}
-}
-
-// asked says that nobody can be asked yet.
-func asked(route *policy.Route) string {
-	if route.OnMatch() == policy.OnMatchSupervise {
-		return "; nobody can be asked in this build, so it is refused"
-	}
-	return ""
 }
 
 // unlooked is what lets pass what can't be looked into.

@@ -78,7 +78,7 @@ func TestWhatGitleaksFindsIsFound(t *testing.T) {
 			}
 		}
 		t.Logf("%s: %d texts, %d bytes: gitleaks finds %d", name, len(corpora[name]), bytes, len(theirs))
-		if len(corpora[name]) >= 100 && len(theirs) < len(corpora[name])/5 {
+		if len(corpora[name]) >= 100 && len(theirs) < len(corpora[name])/10 {
 			t.Errorf("%s: gitleaks finds too few for a comparison", name)
 		}
 		for how, finds := range finders(t) {

@@ -193,7 +193,10 @@ func (o *outbound) known(held []byte, fresh int) (keep int, err error) {
 	}
 	for _, m := range o.write(held, fresh) {
 		if o.refuses || o.route.OnMatch() != policy.OnMatchRedact || o.missed(m, held) > Lead {
-			return 0, o.s.knownFound(o.route, m, inBody)
+			if err := o.s.decideKnown(o.route, []needles.Match{m}, inBody); err != nil {
+				return 0, err
+			}
+			continue
 		}
 		o.mask(m, held)
 	}
@@ -201,10 +204,7 @@ func (o *outbound) known(held []byte, fresh int) (keep int, err error) {
 }
 
 func (o *outbound) end([]byte) error {
-	if found := o.m.Close(); len(found) > 0 {
-		return o.s.knownFound(o.route, found[0], inBody)
-	}
-	return nil
+	return o.s.decideKnown(o.route, o.m.Close(), inBody)
 }
 
 // patterns looks at fresh bytes and those before them. What is found is refused: of a
@@ -218,8 +218,8 @@ func (o *outbound) patterns(fresh []byte) error {
 	if err != nil {
 		return broken(err)
 	}
-	if len(found) > 0 {
-		return patternFound(o.route, found[0], inBody)
+	if err := o.s.decidePatterns(o.route, found, inBody); err != nil {
+		return err
 	}
 	o.tail = append(o.tail[:0], text[max(0, len(text)-overlap):]...)
 	return nil

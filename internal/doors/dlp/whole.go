@@ -18,8 +18,8 @@ func (s *Scanner) Whole(route *policy.Route, body []byte) ([]byte, error) {
 		if found := s.spans(body); len(found) > 0 && redact {
 			body = masked(body, found)
 		}
-		if found := s.spans(body); len(found) > 0 {
-			return nil, s.knownFound(route, found[0], where)
+		if err := s.decideKnown(route, s.spans(body), where); err != nil {
+			return nil, err
 		}
 	}
 	if !looks(route, policy.DetectorPatterns) {
@@ -37,7 +37,7 @@ func (s *Scanner) Whole(route *policy.Route, body []byte) ([]byte, error) {
 		case len(found) == 0:
 			return body, nil
 		case !redact || again:
-			return nil, patternFound(route, found[0], where)
+			return body, s.decidePatterns(route, found, where)
 		}
 		body = patterns.Mask(body, found, mask)
 	}
