@@ -34,6 +34,7 @@ test-slow: build
 	CGO_ENABLED=0 $(GO) test -run Gitleaks ./internal/doors/dlp
 	CGO_ENABLED=0 $(GO) test -timeout 20m $(SLOW)
 	CGO_ENABLED=0 $(GO) test -timeout 10m ./e2e/smolmachines
+	cd bench && $(GO) vet .
 	cd e2e/forge && $(GO) vet ./... && $(GO) test -timeout 30m ./...
 	CGO_ENABLED=0 $(GO) test -timeout 20m -tags mutation -run Mutation ./...
 
@@ -44,6 +45,7 @@ bench: build ## measure; docs/benchmarks.md says how to read it
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchtime 2s ./internal/doors/egress/
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchtime 2s ./internal/dlp/... ./internal/doors/gitgate/ ./internal/scan/
 	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -timeout 20m ./e2e/
+	cd bench && $(GO) run . # wants mitmproxy
 
 fuzz: ## a minute for each fuzz target
 	@sh tools/fuzz.sh 60s

@@ -25,7 +25,7 @@ var layers = []struct {
 	rooms []string
 	depth int
 }{
-	{[]string{"cmd", "e2e", "tools", "examples"}, 7},
+	{[]string{"cmd", "e2e", "tools", "examples", "bench"}, 7},
 	{[]string{"action"}, 6},
 	{[]string{"internal/escape", "internal/operator", "internal/post"}, 5},
 	{[]string{"runner"}, 4},
@@ -49,6 +49,7 @@ var onlyFrom = map[string][]string{
 	"github.com/moby/profiles":               nil, // tests only
 	"github.com/rhysd/actionlint":            nil, // tests only
 	"github.com/elastic/go-seccomp-bpf":      {"internal/doors"},
+	"github.com/elazarl/goproxy":             {"bench"},
 	"github.com/zricethezav/gitleaks":        {"internal/scan"}, // and tests, to compare with it
 	"github.com/andybalholm/brotli":          {"internal/dlp/decode", "internal/escape/attack"},
 	"github.com/klauspost/compress":          {"internal/dlp/decode", "internal/escape/attack"},
