@@ -160,7 +160,7 @@ func TestWhatLooksRandomIsToldWhereThatIsListed(t *testing.T) {
 		body string
 		want []string
 	}{
-		"random": {listed, random, []string{RuleEntropy}}, "words": {listed, words(50_000), nil}, "random, unlisted": {knownOnly(), random, nil},
+		"random": {listed, random, []string{RuleEntropy}}, "an archive": {listed, "PK\x03\x04" + random, []string{RuleEntropy}}, "words": {listed, words(50_000), nil}, "random, unlisted": {knownOnly(), random, nil},
 	} {
 		for how, cut := range cuts {
 			warned := map[string]int{}

@@ -86,9 +86,9 @@ func looks(route *policy.Route, detector string) bool {
 	return route.Uses(detector)
 }
 
-// looksAtAll tells whether there is anything to look for.
+// looksAtAll tells whether there is anything to look for by which a request is refused.
 func looksAtAll(route *policy.Route) bool {
-	return looks(route, policy.DetectorKnown) || looks(route, policy.DetectorPatterns) || route.WarnsOfEntropy()
+	return looks(route, policy.DetectorKnown) || looks(route, policy.DetectorPatterns)
 }
 
 // Request looks at where a request goes and at its header.

@@ -24,10 +24,12 @@ func (s *Scanner) Stream(route *policy.Route, header http.Header, d egress.Direc
 	switch {
 	case d == egress.Downstream:
 		return s.answered(route, header, stream, warn)
-	case !looksAtAll(route):
+	case !looksAtAll(route) && !route.WarnsOfEntropy():
 		return stream
 	case webSocket(header):
 		return &reader{from: stream, look: s.frames(route, warn)}
+	case !looksAtAll(route):
+		return &reader{from: stream, look: s.outbound(route, warn)} // as it is: nothing is refused
 	}
 	return &reader{from: stream, look: &body{s: s, route: route, encoding: encodingOf(header), warn: warn}}
 }
