@@ -37,7 +37,7 @@ func readmesWorkflow(t *testing.T) map[string]string {
 	t.Helper()
 	b, err := os.ReadFile("../../README.md")
 	must(t, err)
-	_, after, found := strings.Cut(string(b), "## In CI\n\n```yaml\n")
+	_, after, found := strings.Cut(string(b), "## In CI\n\n<!-- workflow -->\n```yaml\n")
 	text, _, ended := strings.Cut(after, "```")
 	if !found || !ended {
 		t.Fatal("the README has no workflow")
